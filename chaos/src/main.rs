@@ -1,0 +1,2 @@
+//! The `holdfast-chaos` command.
+fn main() {}
