@@ -1,1 +1,3 @@
 //! Holdfast node.
+
+pub mod topic;
