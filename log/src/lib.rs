@@ -1,1 +1,39 @@
-//! Holdfast log.
+//! A multi-Raft log: many groups, one RocksDB, one sync per turn.
+//!
+//! It keeps opaque bytes in order, on a majority of disks, and gives them back by offset. It has
+//! never heard of MQTT, of sockets, or of the time of day: messages leave as values and come in as
+//! values, time and chance are arguments, and the only IO is the store.
+//!
+//! The way in is [`Opening`], which ends in an [`Engine`]; [`Reader`] reads beside it.
+
+mod opening;
+mod engine;
+mod reader;
+mod group;
+mod effects;
+mod error;
+mod fault;
+mod proposal;
+mod message;
+mod committed;
+mod entry;
+mod envelope;
+pub mod store;
+mod config;
+mod id;
+
+pub use committed::Committed;
+pub use config::Config;
+pub use effects::{Effects, Role};
+pub use engine::{Engine, Flush, Flushed};
+pub use entry::Entry;
+pub use envelope::{EnvelopeError, Kind};
+pub use error::LogError;
+pub use fault::{Fault, Violation};
+pub use group::{GroupSpec, GroupStatus, ReplicaStatus, StateBatch};
+pub use id::{BootEpoch, GroupId, Index, NodeId, Offset, Proposer, ReplicaId, Sequence, Stamp, Term};
+pub use message::{Message, MessageError};
+pub use opening::Opening;
+pub use proposal::{Body, Proposal, Refusal};
+pub use reader::{ReadError, Reader, SideRows};
+pub use store::{MemoryStore, RocksStore, Store, StoreError, Usage};

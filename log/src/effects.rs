@@ -1,0 +1,52 @@
+//! What the engine wants done, as values. The driver keeps one and reuses it every turn.
+
+use crate::committed::Committed;
+use crate::fault::Fault;
+use crate::id::{GroupId, ReplicaId, Term};
+use crate::message::Message;
+
+/// What came out of one turn. The driver drains all of it before the next turn.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Filled by `collect`: a leader's messages, which may leave before this node's disk has synced.
+    pub send_now: Vec<Message>,
+    /// Filled by `commit`: votes and acknowledgements, which may leave only after the sync.
+    pub send_after: Vec<Message>,
+    /// Filled by `commit`: entries to apply, in order within each group.
+    pub committed: Vec<Committed>,
+    /// Filled by `collect` and `commit`: changes of leadership, in order within each group.
+    pub roles: Vec<(GroupId, Role)>,
+    /// Replicas that met an entry they must not skip. They take part in nothing any more.
+    pub stopped: Vec<(GroupId, Fault)>,
+}
+
+impl Effects {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.send_now.is_empty()
+            && self.send_after.is_empty()
+            && self.committed.is_empty()
+            && self.roles.is_empty()
+            && self.stopped.is_empty()
+    }
+
+    /// Forgets everything and keeps the memory.
+    pub fn clear(&mut self) {
+        self.send_now.clear();
+        self.send_after.clear();
+        self.committed.clear();
+        self.roles.clear();
+        self.stopped.clear();
+    }
+}
+
+/// What a replica is in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// Whether it leads **and has applied the first entry of its term**, so that it admits proposals.
+    pub leads: bool,
+    /// Its term.
+    pub term: Term,
+    /// Who leads, if known.
+    pub leader: Option<ReplicaId>,
+}
