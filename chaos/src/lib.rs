@@ -1,1 +1,15 @@
-//! Holdfast chaos.
+//! Weather for MQTT brokers: load, kills, and checkers of what a broker promised.
+//!
+//! Everything enters by the front door, as bytes on a socket, through an encoder and decoder of its own
+//! (`wire`), so that a fault in the broker's codec cannot hide from the one that looks for it.
+
+pub mod bench;
+pub mod kill;
+pub mod load;
+pub mod check;
+pub mod history;
+pub mod broker;
+pub mod client;
+pub mod process;
+pub mod seed;
+pub mod wire;
