@@ -12,25 +12,20 @@ use smallvec::SmallVec;
 
 use super::exact::Exact;
 use super::filter::{is_wildcard, split_tail};
-use super::level::{Levels, spread};
+use super::level::{Key, Levels, fold};
 use super::values::Values;
 
 const ROOT: u32 = 0;
 
-/// In place of a node id: no node. In place of a level id: the edge is a `+`.
+/// In place of a node id: no node.
 const NONE: u32 = u32::MAX;
 
-/// One prefix of wildcard filters.
+/// One prefix of wildcard filters. What leads to it is in `Trie::edges`, or in `plus` of its parent.
 #[derive(Debug)]
 struct Node<T> {
-    parent: u32,
-    /// The text of the edge from the parent; `NONE` for `+`.
-    level: u32,
-    /// The hash of that text.
-    tag: u32,
     /// The child for `+`, or `NONE`.
     plus: u32,
-    /// Children for literal levels, in `edges`.
+    /// Children for literal levels, in `Trie::edges`.
     children: u32,
     /// Subscribers of the filter that ends here.
     here: Values<T>,
@@ -38,19 +33,18 @@ struct Node<T> {
     rest: Values<T>,
 }
 
-/// `parent` goes to `child` by a level text. Parent and tag are inline: a miss reads no node.
+/// `parent` goes to `child` by a literal level. All of it is inline: a probe that fails reads no node.
 #[derive(Debug)]
 struct Edge {
+    key: Key,
     parent: u32,
-    tag: u32,
-    level: u32,
     child: u32,
 }
 
-/// One level of the topic at hand.
-struct Part<'a> {
-    text: &'a str,
-    tag: u32,
+/// One level of the topic at hand, with the hash of its key.
+struct Part {
+    key: Key,
+    hash: u64,
 }
 
 /// Filters and their subscribers. `T` is a small key; the trie never looks into it.
@@ -59,6 +53,7 @@ struct Part<'a> {
 #[derive(Debug)]
 pub struct Trie<T> {
     hasher: RandomState,
+    seeds: [u64; 2],
     exact: Exact<T>,
     nodes: Vec<Node<T>>,
     free: Vec<u32>,
@@ -77,10 +72,12 @@ impl<T: Copy + Eq + Hash> Default for Trie<T> {
 impl<T: Copy + Eq + Hash> Trie<T> {
     /// A trie without filters.
     pub fn new() -> Self {
+        let hasher = RandomState::default();
         Self {
-            hasher: RandomState::default(),
+            seeds: [hasher.hash_one(1), hasher.hash_one(2)],
+            hasher,
             exact: Exact::new(),
-            nodes: vec![Node::new(NONE, NONE, 0)],
+            nodes: vec![Node::new()],
             free: Vec::new(),
             edges: HashTable::new(),
             levels: Levels::new(),
@@ -143,8 +140,15 @@ impl<T: Copy + Eq + Hash> Trie<T> {
 
     /// The stack is explicit because a topic may have 65,535 levels.
     fn walk(&self, topic: &str, out: &mut Vec<T>) {
-        let tag = |text| Part { text, tag: self.tag(text) };
-        let parts: SmallVec<[Part<'_>; 12]> = topic.split('/').map(tag).collect();
+        let mut parts: SmallVec<[Part; 12]> = SmallVec::new();
+        let mut start = 0;
+        for (at, byte) in topic.bytes().enumerate() {
+            if byte == b'/' {
+                parts.push(self.part(topic, start, at));
+                start = at + 1;
+            }
+        }
+        parts.push(self.part(topic, start, topic.len()));
         // [MQTT-4.7.2-1]
         let reserved = topic.starts_with('$');
         let mut stack: SmallVec<[(u32, u32); 24]> = SmallVec::new();
@@ -171,11 +175,15 @@ impl<T: Copy + Eq + Hash> Trie<T> {
     }
 
     #[inline]
-    fn child(&self, parent: u32, part: &Part<'_>) -> Option<u32> {
-        let same = |edge: &Edge| {
-            edge.parent == parent && edge.tag == part.tag && self.levels.reads(edge.level, part.text)
-        };
-        self.edges.find(edge_hash(parent, part.tag), same).map(|edge| edge.child)
+    fn part(&self, topic: &str, start: usize, end: usize) -> Part {
+        let key = self.levels.key(topic, start, end);
+        Part { key, hash: key.hash(self.seeds) }
+    }
+
+    #[inline]
+    fn child(&self, parent: u32, part: &Part) -> Option<u32> {
+        let same = |edge: &Edge| edge.parent == parent && edge.key == part.key;
+        self.edges.find(edge_hash(parent, part.hash), same).map(|edge| edge.child)
     }
 
     /// The node where `filter` ends and whether it goes on with `#`; makes what is missing.
@@ -194,12 +202,14 @@ impl<T: Copy + Eq + Hash> Trie<T> {
     fn remove_wild(&mut self, filter: &str, value: &T) -> bool {
         let (body, tail) = split_tail(filter);
         let mut node = ROOT;
+        let mut path: SmallVec<[(u32, &str, u32); 12]> = SmallVec::new();
         for level in body.into_iter().flat_map(|body| body.split('/')) {
             let Some(child) = self.step(node, level) else { return false };
+            path.push((node, level, child));
             node = child;
         }
         let removed = self.values(node, tail).remove(value);
-        self.prune(node);
+        self.prune(&path);
         removed
     }
 
@@ -208,50 +218,51 @@ impl<T: Copy + Eq + Hash> Trie<T> {
             let plus = self.nodes[node as usize].plus;
             return (plus != NONE).then_some(plus);
         }
-        self.child(node, &Part { text: level, tag: self.tag(level) })
+        self.child(node, &self.part(level, 0, level.len()))
     }
 
     fn add_child(&mut self, parent: u32, level: &str) -> u32 {
+        let child = self.add_node();
         if level == "+" {
-            let child = self.add_node(Node::new(parent, NONE, 0));
             self.nodes[parent as usize].plus = child;
             return child;
         }
-        let tag = self.tag(level);
-        let level = self.levels.acquire(tag, level);
-        let child = self.add_node(Node::new(parent, level, tag));
-        let edge = Edge { parent, tag, level, child };
-        self.edges.insert_unique(edge_hash(parent, tag), edge, |edge| edge_hash(edge.parent, edge.tag));
+        let key = self.levels.acquire(level);
+        let seeds = self.seeds;
+        let hash = |edge: &Edge| edge_hash(edge.parent, edge.key.hash(seeds));
+        let edge = Edge { key, parent, child };
+        self.edges.insert_unique(hash(&edge), edge, hash);
         self.nodes[parent as usize].children += 1;
         child
     }
 
-    fn add_node(&mut self, node: Node<T>) -> u32 {
+    fn add_node(&mut self) -> u32 {
         if let Some(id) = self.free.pop() {
-            self.nodes[id as usize] = node;
             return id;
         }
-        self.nodes.push(node);
+        self.nodes.push(Node::new());
         u32::try_from(self.nodes.len() - 1).expect("memory ends before 2^32 nodes")
     }
 
-    /// Frees `node` and its ancestors, as far up as nothing needs them.
-    fn prune(&mut self, mut id: u32) {
-        while id != ROOT && self.nodes[id as usize].is_bare() {
-            let Node { parent, level, tag, .. } = self.nodes[id as usize];
-            if level == NONE {
-                self.nodes[parent as usize].plus = NONE;
-            } else {
-                let entry = self.edges.find_entry(edge_hash(parent, tag), |edge| edge.child == id);
-                entry.expect("every node below the root has its edge").remove();
-                self.nodes[parent as usize].children -= 1;
-                self.levels.release(tag, level);
+    /// Frees the nodes of `path` (parent, level, child, from the root down), as far up as nothing needs them.
+    fn prune(&mut self, path: &[(u32, &str, u32)]) {
+        for (parent, level, child) in path.iter().rev() {
+            if !self.nodes[*child as usize].is_bare() {
+                return;
             }
-            self.free.push(id);
-            id = parent;
+            if *level == "+" {
+                self.nodes[*parent as usize].plus = NONE;
+            } else {
+                let hash = edge_hash(*parent, self.part(level, 0, level.len()).hash);
+                let entry = self.edges.find_entry(hash, |edge| edge.child == *child);
+                entry.expect("the path was found by this edge").remove();
+                self.nodes[*parent as usize].children -= 1;
+                self.levels.release(level);
+            }
+            self.free.push(*child);
         }
         if self.free.len() + 1 == self.nodes.len() {
-            // Empty: give the memory of a crowd that left back.
+            // Give back the memory of a crowd that left.
             self.nodes.truncate(1);
             self.nodes.shrink_to_fit();
             self.free = Vec::new();
@@ -265,11 +276,6 @@ impl<T: Copy + Eq + Hash> Trie<T> {
         if tail { &mut node.rest } else { &mut node.here }
     }
 
-    #[inline]
-    fn tag(&self, level: &str) -> u32 {
-        (self.hasher.hash_one(level) >> 32) as u32
-    }
-
     #[cfg(test)]
     pub(super) fn kept(&self) -> (usize, usize, usize, usize) {
         let nodes = self.nodes.len() - self.free.len() - 1;
@@ -278,8 +284,8 @@ impl<T: Copy + Eq + Hash> Trie<T> {
 }
 
 impl<T: Copy + Eq + Hash> Node<T> {
-    fn new(parent: u32, level: u32, tag: u32) -> Self {
-        Self { parent, level, tag, plus: NONE, children: 0, here: Values::None, rest: Values::None }
+    fn new() -> Self {
+        Self { plus: NONE, children: 0, here: Values::None, rest: Values::None }
     }
 
     fn is_bare(&self) -> bool {
@@ -287,7 +293,8 @@ impl<T: Copy + Eq + Hash> Node<T> {
     }
 }
 
+/// The hash of the edge that leaves `parent` by a level with this hash.
 #[inline]
-fn edge_hash(parent: u32, tag: u32) -> u64 {
-    spread(u64::from(parent) << 32 | u64::from(tag))
+fn edge_hash(parent: u32, level: u64) -> u64 {
+    fold(level ^ u64::from(parent), 0x9e37_79b9_7f4a_7c15)
 }
