@@ -72,6 +72,6 @@ def raw(shared):
 
 @pytest.fixture
 def holdfast_only(shared):
-    """Skips what mosquitto has no counterpart for."""
+    """Skips what mosquitto 2.0 has no counterpart for, or does otherwise than specified."""
     if shared.is_mosquitto:
-        pytest.skip("not a feature of mosquitto")
+        pytest.skip("mosquitto does otherwise")

@@ -28,7 +28,7 @@ def test_a_retained_message_travels_from_pub_to_sub(shared, name, version, qos):
 @pytest.mark.parametrize("subscriber", VERSIONS)
 def test_versions_understand_each_other(shared, name, publisher, subscriber):
     arguments = ("-V", subscriber, "-q", 1, "-t", f"{name}/a", "-C", 3, "-W", 10, "-d")
-    sub = subprocess.Popen(tool("sub", shared, *arguments), stdout=subprocess.PIPE, text=True, bufsize=1)
+    sub = subprocess.Popen(["stdbuf", "-oL", *tool("sub", shared, *arguments)], stdout=subprocess.PIPE, text=True, bufsize=1)
     for line in sub.stdout:
         if "SUBACK" in line:
             break

@@ -15,6 +15,7 @@ def finish(socket, packet_id):
     socket.send(mqtt.acknowledge(mqtt.PUBREL, packet_id)).expect(mqtt.PUBCOMP, packet_id)
 
 
+@pytest.mark.usefixtures("holdfast_only")
 def test_a_repeated_publish_is_delivered_once(connect, raw, name):
     subscriber = connect()
     subscriber.subscribe(f"{name}/#", 2)

@@ -2,6 +2,8 @@
 
 import queue
 
+import pytest
+
 
 def drain(members, count):
     """Takes `count` messages from the members, whoever has them."""
@@ -50,6 +52,7 @@ def test_the_messages_of_a_leaver_go_to_those_who_stay(connect, name):
     assert stays.payloads(10) == [str(number) for number in range(10)]
 
 
+@pytest.mark.usefixtures("holdfast_only")
 def test_a_shared_subscription_gets_no_retained_messages(connect, name):
     publisher = connect()
     publisher.publish(f"{name}/a", "kept", 1, retain=True)
