@@ -11,11 +11,11 @@ default:
 run *args: build
     @{{env}} scripts/run.sh {{args}}
 
-# Run all tests, as CI does: Rust, then real MQTT clients against a real node
+# Run all tests, as CI does: Rust, kill tests, then real MQTT clients against a real node
 test: rocksdb
     @scripts/tools.sh test
-    {{env}} cargo test --workspace
     {{env}} cargo build --profile test -p holdfast-node --bin holdfast
+    {{env}} cargo test --workspace
     {{env}} scripts/clients.sh
 
 # Run the client tests alone (arguments go to pytest; BROKER=mosquitto tries the tests on mosquitto)
@@ -41,13 +41,16 @@ fix:
 build: rocksdb
     {{env}} cargo build --release --workspace --bins
 
-# Run the benchmarks (arguments go to `cargo bench`)
-bench *args: rocksdb
-    {{env}} cargo bench --workspace {{args}}
+# Measure the release build beside mosquitto and print the table (arguments: --rounds N, --quick)
+bench *args: build
+    @scripts/tools.sh bench
+    {{env}} sh -c '"$CARGO_TARGET_DIR/release/holdfast-chaos" bench --holdfast "$CARGO_TARGET_DIR/release/holdfast" \
+        --mosquitto "$(command -v mosquitto || echo /usr/sbin/mosquitto)" "$@"' bench {{args}}
 
-# Run the storm: faults from a seed, and the checks of what was promised
-chaos *args: rocksdb
-    {{env}} cargo run --release -p holdfast-chaos -- {{args}}
+# Kill the release build again and again under load and check every promise: `./just chaos seed=7 --rounds 50`
+chaos seed=`date +%s` *args="--rounds 20": build
+    {{env}} sh -c '"$CARGO_TARGET_DIR/release/holdfast-chaos" kill --holdfast "$CARGO_TARGET_DIR/release/holdfast" \
+        --seed "$@"' chaos {{trim_start_match(seed, "seed=")}} {{args}}
 
 # Which statements of the MQTT specification a test names
 conformance:

@@ -4,6 +4,7 @@
 #   scripts/tools.sh just     the recipe runner, into .tools/bin
 #   scripts/tools.sh build    what a build needs beside Rust: clang with libclang, for RocksDB and its bindings
 #   scripts/tools.sh lint     rustfmt and clippy
+#   scripts/tools.sh bench    the broker mosquitto, to measure beside
 #   scripts/tools.sh test     mosquitto's clients, and pytest with paho-mqtt into .tools/python
 #
 # System packages come through apt-get, as root or with sudo. Where neither works, the exact packages to install
@@ -21,8 +22,9 @@ main() {
     just) need_just ;;
     build) need_rust && need_clang ;;
     lint) need_rust && need_lints ;;
+    bench) need_mosquitto_broker ;;
     test) need_mosquitto && need_python_packages ;;
-    *) sed -n '2,11s/^# \{0,1\}//p' "$0" && exit 2 ;;
+    *) sed -n '2,12s/^# \{0,1\}//p' "$0" && exit 2 ;;
     esac
 }
 
@@ -80,6 +82,14 @@ have_libclang() {
 need_mosquitto() {
     have mosquitto_pub && have mosquitto_sub && return
     if can_apt; then apt_install mosquitto-clients; else refuse mosquitto-clients; fi
+}
+
+# Debian starts the broker as a service; only the program is wanted.
+need_mosquitto_broker() {
+    have mosquitto || [ -x /usr/sbin/mosquitto ] && return
+    can_apt || refuse mosquitto
+    apt_install mosquitto
+    if have systemctl; then $sudo systemctl disable --now mosquitto >/dev/null 2>&1 || true; fi
 }
 
 need_python_packages() {

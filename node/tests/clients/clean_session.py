@@ -36,7 +36,7 @@ def test_session_expiry_zero_at_disconnect_forgets_the_session(connect, name):
     assert not connect(name, session=True).session_present
 
 
-def test_a_client_without_id_gets_one_assigned(connect):
+def test_mqtt_3_1_3_6_a_client_without_id_gets_one_assigned(connect):
     first, second = connect(), connect()
     assert first.connack.AssignedClientIdentifier
     assert first.connack.AssignedClientIdentifier != second.connack.AssignedClientIdentifier

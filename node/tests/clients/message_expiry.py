@@ -3,7 +3,7 @@
 import time
 
 
-def test_an_expired_message_is_not_delivered(connect, name):
+def test_mqtt_3_3_2_5_an_expired_message_is_not_delivered(connect, name):
     client = connect(name, session=True)
     client.subscribe(f"{name}/a", 1)
     client.disconnect()
@@ -26,7 +26,7 @@ def test_an_expired_retained_message_greets_nobody(connect, name):
     subscriber.nothing_before(f"{name}/a", publisher.publish)
 
 
-def test_a_connected_subscriber_sees_the_interval(connect, name):
+def test_mqtt_3_3_2_6_a_connected_subscriber_sees_the_interval(connect, name):
     subscriber = connect()
     subscriber.subscribe(f"{name}/a", 1)
     connect().publish(f"{name}/a", "x", 1, MessageExpiryInterval=100)

@@ -1,7 +1,7 @@
 """Request and response: the response topic and the correlation data arrive as they were sent."""
 
 
-def test_an_answer_finds_its_request(connect, name):
+def test_mqtt_3_3_2_15_an_answer_finds_its_request(connect, name):
     asker, answerer = connect(), connect()
     answerer.subscribe(f"{name}/ask", 1)
     asker.subscribe(f"{name}/answer", 1)
@@ -13,7 +13,7 @@ def test_an_answer_finds_its_request(connect, name):
     assert (answer.payload, answer.properties.CorrelationData) == (b"4", b"\0\xff7")
 
 
-def test_every_property_of_a_publish_is_forwarded(connect, name):
+def test_mqtt_3_3_2_17_every_property_of_a_publish_is_forwarded(connect, name):
     subscriber = connect()
     subscriber.subscribe(f"{name}/a", 1)
     pairs = [("b", "1"), ("a", "2"), ("b", "3")]

@@ -7,7 +7,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 @pytest.mark.parametrize("version", EVERY_VERSION)
 @pytest.mark.parametrize("qos", [0, 1, 2])
-def test_a_new_subscriber_gets_the_last_retained_message(connect, name, version, qos):
+def test_mqtt_3_3_1_5_a_new_subscriber_gets_the_last_retained_message(connect, name, version, qos):
     publisher = connect(version=version)
     publisher.publish(f"{name}/a", "old", qos, retain=True)
     publisher.publish(f"{name}/a", "new", qos, retain=True)
@@ -20,7 +20,7 @@ def test_a_new_subscriber_gets_the_last_retained_message(connect, name, version,
 
 
 @pytest.mark.parametrize("version", EVERY_VERSION)
-def test_an_established_subscription_sees_no_retain_flag(connect, name, version):
+def test_mqtt_3_3_1_12_an_established_subscription_sees_no_retain_flag(connect, name, version):
     subscriber = connect(version=version)
     subscriber.subscribe(f"{name}/a", 1)
     connect(version=version).publish(f"{name}/a", "x", 1, retain=True)
@@ -28,7 +28,7 @@ def test_an_established_subscription_sees_no_retain_flag(connect, name, version)
 
 
 @pytest.mark.parametrize("version", EVERY_VERSION)
-def test_an_empty_payload_removes_the_retained_message(connect, name, version):
+def test_mqtt_3_3_1_6_an_empty_payload_removes_the_retained_message(connect, name, version):
     publisher = connect(version=version)
     publisher.publish(f"{name}/a", "x", 1, retain=True)
     publisher.publish(f"{name}/a", "", 1, retain=True)
@@ -50,7 +50,7 @@ def test_retained_messages_outlive_kill_9(connect, own, name):
     subscriber.nothing_before(f"{name}/3", connect(broker=own).publish)
 
 
-def test_retain_handling_0_sends_at_every_subscribe_and_1_only_at_a_new_one(connect, name):
+def test_mqtt_3_3_1_10_retain_handling_0_sends_at_every_subscribe_and_1_only_at_a_new_one(connect, name):
     connect().publish(f"{name}/a", "kept", 1, retain=True)
     subscriber = connect()
     subscriber.subscribe(f"{name}/a", options=SubscribeOptions(1, retainHandling=0))
@@ -63,14 +63,14 @@ def test_retain_handling_0_sends_at_every_subscribe_and_1_only_at_a_new_one(conn
     assert other.payload() == "kept"
 
 
-def test_retain_handling_2_sends_none(connect, name):
+def test_mqtt_3_3_1_11_retain_handling_2_sends_none(connect, name):
     connect().publish(f"{name}/a", "kept", 1, retain=True)
     subscriber = connect()
     subscriber.subscribe(f"{name}/a", options=SubscribeOptions(1, retainHandling=2))
     subscriber.nothing_before(f"{name}/a", connect().publish)
 
 
-def test_retain_as_published_keeps_the_flag(connect, name):
+def test_mqtt_3_3_1_13_retain_as_published_keeps_the_flag(connect, name):
     subscriber = connect()
     subscriber.subscribe(f"{name}/a", options=SubscribeOptions(1, retainAsPublished=True))
     publisher = connect()

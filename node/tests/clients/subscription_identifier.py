@@ -1,7 +1,7 @@
 """Subscription identifiers come back with the messages that matched."""
 
 
-def test_a_message_carries_the_identifier_of_its_subscription(connect, name):
+def test_mqtt_3_3_4_3_a_message_carries_the_identifier_of_its_subscription(connect, name):
     subscriber = connect()
     subscriber.subscribe(f"{name}/a", 1, SubscriptionIdentifier=1)
     subscriber.subscribe(f"{name}/b", 1, SubscriptionIdentifier=268435455)

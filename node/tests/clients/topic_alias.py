@@ -7,7 +7,7 @@ def alias_maximum(client):
     return getattr(client.connack, "TopicAliasMaximum", 0)
 
 
-def test_an_alias_stands_for_its_topic_until_it_is_given_another(connect, name):
+def test_mqtt_3_3_2_12_an_alias_stands_for_its_topic_until_it_is_given_another(connect, name):
     subscriber = connect()
     subscriber.subscribe(f"{name}/#", 1)
     publisher = connect()
@@ -21,7 +21,7 @@ def test_an_alias_stands_for_its_topic_until_it_is_given_another(connect, name):
 
 
 @pytest.mark.parametrize("alias", ["unknown", "too large"])
-def test_mqtt_3_3_2_8_a_bad_alias_ends_the_connection(connect, name, alias):
+def test_a_bad_alias_ends_the_connection(connect, name, alias):
     publisher = connect()
     maximum = alias_maximum(publisher)
     if maximum == 65535 and alias == "too large":
@@ -33,7 +33,7 @@ def test_mqtt_3_3_2_8_a_bad_alias_ends_the_connection(connect, name, alias):
     assert publisher.wait_closed().value in (0x82, 0x94)
 
 
-def test_mqtt_3_3_2_12_the_broker_keeps_to_the_maximum_of_the_client(connect, name):
+def test_mqtt_3_3_2_11_the_broker_keeps_to_the_maximum_of_the_client(connect, name):
     subscriber = connect(TopicAliasMaximum=2)
     subscriber.subscribe(f"{name}/#", 1)
     publisher = connect()

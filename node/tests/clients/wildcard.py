@@ -42,7 +42,7 @@ def test_mqtt_3_8_3_3_no_local_keeps_a_client_from_hearing_itself(connect, name)
     client.nothing_before(f"{name}/a", connect().publish)
 
 
-def test_the_lower_of_the_two_qos_wins(connect, name):
+def test_mqtt_3_8_4_8_the_lower_of_the_two_qos_wins(connect, name):
     subscriber = connect()
     subscriber.subscribe(f"{name}/1", 1)
     subscriber.subscribe(f"{name}/0", 0)
