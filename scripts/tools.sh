@@ -32,7 +32,7 @@ need_just() {
     [ -x "$tools/bin/just" ] && return
     say "installing just into .tools (once)"
     mkdir -p "$tools/bin"
-    if have python3 && pip_install "$tools/just" rust-just; then
+    if pip_install_or_get_pip "$tools/just" rust-just; then
         ln -sf ../just/bin/just "$tools/bin/just"
     elif have cargo; then
         say "pip cannot give it; compiling it with cargo instead, about 2 minutes"
@@ -93,16 +93,18 @@ need_mosquitto_broker() {
 }
 
 need_python_packages() {
-    have python3 || { if can_apt; then apt_install python3 python3-pip; else refuse python3 python3-pip; fi; }
     cmp -s "$requirements" "$tools/python/requirements.txt" && return
     say "installing pytest and paho-mqtt into .tools (once)"
     rm -rf "$tools/python"
-    if ! pip_install "$tools/python" -r "$requirements"; then
-        can_apt || refuse python3-pip
-        apt_install python3-pip
-        pip_install "$tools/python" -r "$requirements"
-    fi
+    pip_install_or_get_pip "$tools/python" -r "$requirements" || refuse python3 python3-pip
     cp "$requirements" "$tools/python/requirements.txt"
+}
+
+pip_install_or_get_pip() {
+    pip_install "$@" && return
+    can_apt || return 1
+    apt_install python3 python3-pip
+    pip_install "$@"
 }
 
 # Into a folder of its own, with the system's pip or else the pip of a throw-away venv: a Python that forbids
