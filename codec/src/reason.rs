@@ -5,12 +5,12 @@ use std::fmt;
 use crate::kind::{PacketKind, Side};
 
 macro_rules! reason_codes {
-    ($($(#[doc = $doc:literal])+ $name:ident = $code:literal,)+) => {
+    ($($(#[$meta:meta])+ $name:ident = $code:literal,)+) => {
         /// A Reason Code. MQTT 5.0, 2.4. Codes from 0x80 say that something failed.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
         #[repr(u8)]
         pub enum ReasonCode {
-            $($(#[doc = $doc])+ $name = $code,)+
+            $($(#[$meta])+ $name = $code,)+
         }
 
         impl ReasonCode {
@@ -30,6 +30,7 @@ macro_rules! reason_codes {
 
 reason_codes! {
     /// Success; also Normal disconnection and Granted QoS 0.
+    #[default]
     Success = 0x00,
     /// Granted QoS 1.
     GrantedQos1 = 0x01,
@@ -185,12 +186,6 @@ impl ReasonCode {
             },
             _ => false,
         }
-    }
-}
-
-impl Default for ReasonCode {
-    fn default() -> Self {
-        Self::Success
     }
 }
 

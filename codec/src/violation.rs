@@ -278,6 +278,7 @@ impl Violation {
             | Self::SessionPresentOnRefusal
             | Self::PacketIdZero
             | Self::ListEmpty { .. }
+            | Self::SubscribeQosThree
             | Self::RetainHandlingThree
             | Self::NoLocalOnShared
             | Self::ReasonNotAllowed { .. } => ReasonCode::ProtocolError,
