@@ -1,3 +1,5 @@
 //! Holdfast node.
 
+pub mod args;
+pub mod config;
 pub mod topic;
