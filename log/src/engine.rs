@@ -1,15 +1,25 @@
 //! The loop over all groups: one batch, one sync, many groups.
 
+mod turn;
+mod upkeep;
+
+pub(crate) use upkeep::state_batch;
+pub use upkeep::{Flush, Flushed};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::effects::Effects;
+use crate::config::Config;
 use crate::error::LogError;
-use crate::group::{GroupStatus, StateBatch};
-use crate::id::{GroupId, Index, Offset, ReplicaId, Stamp};
+use crate::group::GroupStatus;
+use crate::id::{GroupId, Offset, ReplicaId, Stamp};
+use crate::journal::Journal;
 use crate::message::Message;
 use crate::proposal::{Proposal, Refusal};
 use crate::reader::Reader;
-use crate::store::StoreError;
+use crate::replica::{Replica, Start};
+use crate::store::Batch;
 
 /// All groups of a node. Driven by one thread, in turns:
 ///
@@ -18,126 +28,147 @@ use crate::store::StoreError;
 /// 3. [`Engine::commit`], then it sends `effects.send_after` and applies `effects.committed`;
 /// 4. [`Engine::persist`] for each group that had something to apply;
 /// 5. again from 1, at once while [`Engine::is_busy`].
-pub struct Engine {}
+///
+/// Between `collect` and `commit` nothing else may be called.
+pub struct Engine {
+    config: Config,
+    journal: Arc<Journal>,
+    replicas: BTreeMap<GroupId, Replica>,
+    batch: Batch,
+    sync: bool,
+    collected: bool,
+    ticked: Duration,
+    /// Bytes of state written since the last flush began.
+    state_bytes: u64,
+    figures: Figures,
+}
+
+/// What the engine has done since its start, for whoever counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Synced writes to the log.
+    pub syncs: u64,
+    /// Bytes of keys and values in them.
+    pub log_bytes: u64,
+    /// Bytes of keys and values written to the state.
+    pub state_bytes: u64,
+    /// Proposals that were admitted.
+    pub admitted: u64,
+    /// Proposals that were refused, repeats included.
+    pub refused: u64,
+}
 
 impl Engine {
+    /// Starts all groups; those of one voter stand for election at once.
+    pub(crate) fn start(
+        config: Config,
+        journal: Arc<Journal>,
+        (seed, now): (u64, Duration),
+        starts: Vec<Start>,
+    ) -> Result<Self, LogError> {
+        let mut replicas = BTreeMap::new();
+        for start in starts {
+            let mut replica = Replica::new(start, Arc::clone(&journal), &config, seed)?;
+            if replica.spec().voters.len() == 1 {
+                replica.campaign()?;
+            }
+            replicas.insert(replica.spec().id, replica);
+        }
+        let (batch, figures) = (Batch::default(), Figures::default());
+        let (sync, collected, state_bytes) = (false, false, 0);
+        Ok(Self { config, journal, replicas, batch, sync, collected, ticked: now, state_bytes, figures })
+    }
+
     /// Appends at the leader. `Ok` means on its way; the entry comes back in `effects.committed`, or
     /// never if this replica loses its office first.
     pub fn propose(&mut self, proposal: Proposal) -> Result<(), Refusal> {
-        let _ = proposal;
-        unimplemented!("comes next")
+        let group = proposal.group;
+        let result = match self.idle(group) {
+            Some(replica) => replica.propose(proposal),
+            None => Err(Refusal::Unknown(group)),
+        };
+        let counter = if result.is_ok() { &mut self.figures.admitted } else { &mut self.figures.refused };
+        *counter += 1;
+        result
     }
 
-    /// Stands for election now rather than after a timeout.
+    /// Stands for election now rather than after a timeout. Nothing happens in an unknown group.
     pub fn campaign(&mut self, group: GroupId) -> Result<(), LogError> {
-        let _ = group;
-        unimplemented!("comes next")
+        self.idle(group).map_or(Ok(()), Replica::campaign)
     }
 
-    /// Hands leadership to another replica, if it is up to date.
+    /// Hands leadership to another replica, if this one has it and the other is up to date.
     pub fn transfer(&mut self, group: GroupId, to: ReplicaId) {
-        let _ = (group, to);
-        unimplemented!("comes next")
+        if let Some(replica) = self.idle(group) {
+            replica.transfer(to);
+        }
     }
 
     /// Takes a message from a peer. One that fits nothing here is dropped, as a network would.
     pub fn step(&mut self, message: Message) {
-        let _ = message;
-        unimplemented!("comes next")
+        if let Some(replica) = self.idle(message.group()) {
+            replica.step(message);
+        }
+    }
+
+    /// A message to this replica could not be delivered. The transport must tell, or a follower that
+    /// was away is streamed to in vain until its next answer.
+    pub fn unreachable(&mut self, group: GroupId, peer: ReplicaId) {
+        if let Some(replica) = self.idle(group) {
+            replica.unreachable(peer);
+        }
     }
 
     /// Lets time pass up to `now`, the monotonic time since some start. After a long stall the groups
     /// see one tick and not a burst of them, which would start elections on stale ground.
     pub fn tick(&mut self, now: Duration) {
-        let _ = now;
-        unimplemented!("comes next")
+        assert!(!self.collected, "a collect is followed by a commit");
+        let late = now.saturating_sub(self.ticked);
+        if late < self.config.tick {
+            return;
+        }
+        let stalled = late > self.config.tick * (self.config.heartbeat_ticks + 1);
+        self.ticked = if stalled { now } else { self.ticked + self.config.tick };
+        self.replicas.values_mut().for_each(Replica::tick);
+        if !stalled {
+            self.tick(now);
+        }
     }
 
     /// Whether a turn would do something.
     pub fn is_busy(&self) -> bool {
-        unimplemented!("comes next")
-    }
-
-    /// First half of a turn: takes what all groups want written and sent.
-    pub fn collect(&mut self, effects: &mut Effects) -> Result<(), LogError> {
-        let _ = effects;
-        unimplemented!("comes next")
-    }
-
-    /// Second half of a turn: one write and at most one sync for all groups. An error ends the process.
-    pub fn commit(&mut self, effects: &mut Effects) -> Result<(), LogError> {
-        let _ = effects;
-        unimplemented!("comes next")
-    }
-
-    /// Keeps what the node derived from a group's entries up to and including `index`. To be called in
-    /// order for everything in `effects.committed`, also where nothing changes: a restart replays
-    /// what came after the last flushed `index`.
-    pub fn persist(&mut self, group: GroupId, index: Index, changes: StateBatch) -> Result<(), LogError> {
-        let _ = (group, index, changes);
-        unimplemented!("comes next")
-    }
-
-    /// Whether enough state was written since the last flush that a new one is due.
-    pub fn wants_flush(&self) -> bool {
-        unimplemented!("comes next")
-    }
-
-    /// First third of a flush, quick: the log is synced, so that no flushed state is ahead of it.
-    pub fn flush_begin(&mut self) -> Result<Flush, LogError> {
-        unimplemented!("comes next")
-    }
-
-    /// Last third of a flush, quick: what it covered need not be replayed any more.
-    pub fn flush_end(&mut self, flushed: Flushed) {
-        let _ = flushed;
-        unimplemented!("comes next")
-    }
-
-    /// All three thirds at once. Takes as long as the disk needs for the state written since the last.
-    pub fn flush_state(&mut self) -> Result<(), LogError> {
-        unimplemented!("comes next")
-    }
-
-    /// Cuts the logs: groups without history behind their flushed state, others below their log
-    /// start. Gives the disk back.
-    pub fn compact(&mut self) -> Result<(), LogError> {
-        unimplemented!("comes next")
+        self.replicas.values().any(Replica::is_busy)
     }
 
     /// How a group is.
     pub fn status(&self, group: GroupId) -> Option<GroupStatus> {
-        let _ = group;
-        unimplemented!("comes next")
+        Some(self.replicas.get(&group)?.status())
     }
 
     /// All groups, in order.
     pub fn groups(&self) -> Vec<GroupId> {
-        unimplemented!("comes next")
+        self.replicas.keys().copied().collect()
     }
 
     /// Where a retention would cut: everything stamped before `older_than`, and what exceeds `bytes_max`.
-    /// `None` where nothing would go.
+    /// `None` where nothing would go. Exact to a mark, and never more than asked for.
     pub fn log_start_for(&self, group: GroupId, older_than: Stamp, bytes_max: u64) -> Option<Offset> {
-        let _ = (group, older_than, bytes_max);
-        unimplemented!("comes next")
+        self.journal.find(group)?.retention(older_than, bytes_max)
+    }
+
+    /// What the engine has done since its start.
+    pub fn figures(&self) -> Figures {
+        self.figures
     }
 
     /// A handle to read with, for other threads.
     pub fn reader(&self) -> Reader {
-        unimplemented!("comes next")
+        Reader::new(Arc::clone(&self.journal))
+    }
+
+    /// A replica that is not in the middle of a turn.
+    fn idle(&mut self, group: GroupId) -> Option<&mut Replica> {
+        assert!(!self.collected, "a collect is followed by a commit");
+        self.replicas.get_mut(&group)
     }
 }
-
-/// The slow third of a flush; may run on another thread.
-pub struct Flush {}
-
-impl Flush {
-    /// Writes the state out. An error ends the process.
-    pub fn run(self) -> Result<Flushed, StoreError> {
-        unimplemented!("comes next")
-    }
-}
-
-/// The proof that a flush is done.
-pub struct Flushed {}

@@ -1,8 +1,8 @@
 //! Why the engine as a whole cannot go on.
 
-use crate::envelope::EnvelopeError;
 use crate::fault::Fault;
 use crate::id::{GroupId, Index};
+use crate::journal::JournalError;
 use crate::store::StoreError;
 
 /// Fatal: the driver reports it and ends the process. Nothing is retried, least of all a sync.
@@ -32,17 +32,6 @@ pub enum LogError {
         /// What does not fit.
         detail: String,
     },
-    /// An entry in the log is not what was written.
-    #[error("{group} {index} is damaged")]
-    Entry {
-        /// The group.
-        group: GroupId,
-        /// Where.
-        index: Index,
-        /// What is wrong with it.
-        #[source]
-        source: EnvelopeError,
-    },
     /// A replayed entry must not be applied and must not be skipped.
     #[error("{group} cannot be replayed")]
     Replay {
@@ -60,4 +49,19 @@ pub enum LogError {
         /// Raft's own words.
         detail: String,
     },
+}
+
+impl LogError {
+    /// What the journal found in a group, where the engine cannot go on without it.
+    pub(crate) fn of(group: GroupId, error: JournalError) -> Self {
+        match error {
+            JournalError::Store(error) => Self::Store(error),
+            JournalError::Damaged(index, detail) => Self::Damaged { group, index, detail },
+            JournalError::Compacted => Self::Damaged {
+                group,
+                index: Index::new(0),
+                detail: "an entry is asked for that was cut".into(),
+            },
+        }
+    }
 }

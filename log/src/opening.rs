@@ -1,64 +1,101 @@
 //! From a data directory to a running engine: check, load, replay, start.
 
+mod load;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::committed::Committed;
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, state_batch};
 use crate::error::LogError;
 use crate::group::{GroupSpec, StateBatch};
 use crate::id::{GroupId, Index};
+use crate::journal::Journal;
+use crate::key;
 use crate::reader::Reader;
-use crate::store::Store;
+use crate::replica::Start;
+use crate::store::{Range, Space, Store};
 
 /// An engine that is being opened.
 ///
 /// In this order: [`Opening::state`] for every group, then [`Opening::replay`] until it gives `None`
 /// with [`Opening::persist`] after each batch, then [`Opening::start`].
-pub struct Opening {}
+pub struct Opening {
+    config: Config,
+    seed: u64,
+    journal: Arc<Journal>,
+    starts: BTreeMap<GroupId, Start>,
+}
 
 impl Opening {
     /// Looks at what is on disk, refuses what it does not know or what does not fit together, and
-    /// writes down the groups that are new.
+    /// writes down the groups that are new. `seed` decides the election timeouts.
     pub fn new(
         store: Arc<dyn Store>,
         config: Config,
         seed: u64,
         specs: Vec<GroupSpec>,
     ) -> Result<Self, LogError> {
-        let _ = (store, config, seed, specs);
-        unimplemented!("comes next")
+        config.check().map_err(LogError::Config)?;
+        load::check_format(&*store)?;
+        load::found(&*store, &specs)?;
+        let mut journal = Journal::new(store, config.tail_cache_bytes, config.mark_bytes);
+        let mut starts = BTreeMap::new();
+        for spec in specs {
+            starts.insert(spec.id, load::group(&mut journal, spec)?);
+        }
+        Ok(Self { config, seed, journal: Arc::new(journal), starts })
     }
 
     /// Shows the group's derived state as of the last flush, in the order of its keys.
     pub fn state(&self, group: GroupId, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), LogError> {
-        let _ = (group, visit);
-        unimplemented!("comes next")
+        let (from, to) = key::derived::range(group);
+        let range = Range { space: Space::State, from: &from, to: &to };
+        self.journal.store().scan(range, &mut |key, value| {
+            visit(key::derived::rest_of(key), value);
+            true
+        })?;
+        Ok(())
     }
 
     /// The next committed entries that the flushed state does not cover, about `bytes_max` bytes.
-    /// `None`: the state is as it was when the node stopped, as far as this node can know alone.
+    /// `None`: everything that was known to be committed when the node stopped has been replayed. What
+    /// was committed and not known to be comes later, in `Effects`. Panics for an unknown group.
     pub fn replay(&mut self, group: GroupId, bytes_max: u64) -> Result<Option<Vec<Committed>>, LogError> {
-        let _ = (group, bytes_max);
-        unimplemented!("comes next")
+        let start = self.starts.get_mut(&group).expect("a group that was opened");
+        let range = (start.progress.applied.next(), start.vote.commit.next());
+        if range.0 == range.1 {
+            return Ok(None);
+        }
+        let items =
+            self.journal.entries(group, range, bytes_max).map_err(|error| LogError::of(group, error))?;
+        let mut committed = Vec::with_capacity(items.len());
+        let result = start.progress.hand_out(&items, &mut committed);
+        self.journal.publish(group, start.progress.applied, &start.progress.ledger);
+        result.map_err(|source| LogError::Replay { group, source })?;
+        Ok(Some(committed))
     }
 
     /// See [`Engine::persist`].
     pub fn persist(&mut self, group: GroupId, index: Index, changes: StateBatch) -> Result<(), LogError> {
-        let _ = (group, index, changes);
-        unimplemented!("comes next")
+        let start = self.starts.get_mut(&group).expect("a group that was opened");
+        let batch = state_batch(group, changes, start.progress.keep(index));
+        self.journal.store().write_state(&batch)?;
+        Ok(())
     }
 
     /// A reader, which sees what was replayed.
     pub fn reader(&self) -> Reader {
-        unimplemented!("comes next")
+        Reader::new(Arc::clone(&self.journal))
     }
 
-    /// Starts all groups; those of one voter stand for election at once. What was not replayed yet is
-    /// passed over unseen, so that is a mistake and panics.
+    /// Starts all groups; those of one voter stand for election at once. `now` is the monotonic time
+    /// that ticks are counted from. Panics if a group was not replayed to its end.
     pub fn start(self, now: Duration) -> Result<Engine, LogError> {
-        let _ = now;
-        unimplemented!("comes next")
+        self.journal.evict();
+        let starts = self.starts.into_values().collect();
+        Engine::start(self.config, self.journal, (self.seed, now), starts)
     }
 }

@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::entry::Entry;
 use crate::id::{GroupId, Index, Offset};
-use crate::store::{StoreError, Usage};
+use crate::journal::{Journal, JournalError};
+use crate::store::{Batch, Range, Space, StoreError, Usage};
 
-/// A handle to read with. Cheap to clone; reads beside the engine and never waits for it.
+/// A handle to read with. Cheap to clone; reads beside the engine and never waits for its disk.
 #[derive(Clone)]
-pub struct Reader {}
+pub struct Reader {
+    journal: Arc<Journal>,
+}
 
 /// Why nothing could be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,49 +49,108 @@ pub enum ReadError {
 }
 
 impl Reader {
+    pub(crate) fn new(journal: Arc<Journal>) -> Self {
+        Self { journal }
+    }
+
     /// Entries that hold the record at `from` and those after it, as far as they are committed and
     /// handed out: at least one where there is one, and about `bytes_max` bytes. Empty at the end.
     /// Only entries with records come back; the first may begin below `from`.
     pub fn read(&self, group: GroupId, from: Offset, bytes_max: u64) -> Result<Vec<Arc<Entry>>, ReadError> {
-        let _ = (group, from, bytes_max);
-        unimplemented!("comes next")
+        let tail = self.journal.find(group).ok_or(ReadError::Unknown(group))?;
+        let (first, next) = (tail.first_offset(), tail.next);
+        if from < first {
+            return Err(ReadError::Truncated { first });
+        }
+        if from > next {
+            return Err(ReadError::Beyond { next });
+        }
+        if from == next {
+            return Ok(Vec::new());
+        }
+        if let Some(found) = tail.read(from, bytes_max) {
+            return Ok(found);
+        }
+        drop(tail);
+        self.journal.read_cold(group, from, bytes_max).map_err(|error| self.explain(group, from, error))
     }
 
     /// The first offset that can be read and the next one that will be committed.
     pub fn bounds(&self, group: GroupId) -> Option<(Offset, Offset)> {
-        let _ = group;
-        unimplemented!("comes next")
+        let tail = self.journal.find(group)?;
+        Some((tail.first_offset(), tail.next))
     }
 
     /// The value of a key of the side table.
-    pub fn side_get(&self, key: &[u8]) -> Result<Option<bytes::Bytes>, StoreError> {
-        let _ = key;
-        unimplemented!("comes next")
+    pub fn side_get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.journal.store().get(Space::Side, key)
     }
 
     /// Up to `limit` keys of the side table that begin with `prefix`, from `prefix` + `from` on, in order.
     pub fn side_scan(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<SideRows, StoreError> {
-        let _ = (prefix, from, limit);
-        unimplemented!("comes next")
+        let (first, end) = ([prefix, from].concat(), after_prefix(prefix));
+        let mut rows = SideRows::new();
+        if limit == 0 {
+            return Ok(rows);
+        }
+        let range = Range { space: Space::Side, from: &first, to: &end };
+        self.journal.store().scan(range, &mut |key, value| {
+            rows.push((Bytes::copy_from_slice(key), Bytes::copy_from_slice(value)));
+            rows.len() < limit
+        })?;
+        Ok(rows)
     }
 
     /// Sets and removes keys of the side table. Lost in a crash unless a flush came between.
     pub fn side_write(&self, changes: Vec<(Vec<u8>, Option<Vec<u8>>)>) -> Result<(), StoreError> {
-        let _ = changes;
-        unimplemented!("comes next")
+        let mut batch = Batch::default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.put(Space::Side, &key, value),
+                None => batch.delete(Space::Side, &key),
+            }
+        }
+        self.journal.store().write_state(&batch)
     }
 
     /// Removes the keys `from..to` of the side table.
     pub fn side_delete_range(&self, from: &[u8], to: &[u8]) -> Result<(), StoreError> {
-        let _ = (from, to);
-        unimplemented!("comes next")
+        let mut batch = Batch::default();
+        batch.delete_range(Space::Side, from, to);
+        self.journal.store().write_state(&batch)
     }
 
     /// What the disk holds.
     pub fn usage(&self) -> Result<Usage, StoreError> {
-        unimplemented!("comes next")
+        self.journal.store().usage()
+    }
+
+    /// A read that failed while the log was cut beside it has met the cut and no damage.
+    fn explain(&self, group: GroupId, from: Offset, error: JournalError) -> ReadError {
+        let first = self.journal.tail(group).first_offset();
+        match error {
+            _ if from < first => ReadError::Truncated { first },
+            JournalError::Compacted => ReadError::Truncated { first },
+            JournalError::Damaged(index, detail) => ReadError::Damaged { group, index, detail },
+            JournalError::Store(error) => ReadError::Store(error),
+        }
     }
 }
 
-/// Keys of the side table with their values, in order.
-pub type SideRows = Vec<(bytes::Bytes, bytes::Bytes)>;
+/// The first key after all that begin with `prefix`.
+fn after_prefix(prefix: &[u8]) -> Vec<u8> {
+    let mut end = prefix.to_vec();
+    while let Some(last) = end.pop() {
+        if last < u8::MAX {
+            end.push(last + 1);
+            return end;
+        }
+    }
+    vec![u8::MAX; SIDE_KEY_MAX]
+}
+
+/// Keys of the side table, with their values, in order.
+pub type SideRows = Vec<(Bytes, Bytes)>;
+
+/// Bytes of the longest key of the side table: a scan of everything ends there.
+const SIDE_KEY_MAX: usize = 4096;

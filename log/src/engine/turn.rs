@@ -1,0 +1,42 @@
+//! One turn: collect, write once, sync once, hand out.
+
+use super::Engine;
+use crate::effects::Effects;
+use crate::error::LogError;
+
+impl Engine {
+    /// First half of a turn: takes what all groups want written and sent.
+    pub fn collect(&mut self, effects: &mut Effects) -> Result<(), LogError> {
+        assert!(!self.collected, "a collect is followed by a commit");
+        self.collected = true;
+        self.batch.clear();
+        self.sync = false;
+        for replica in self.replicas.values_mut() {
+            self.sync |= replica.collect(&mut self.batch, effects)?;
+        }
+        Ok(())
+    }
+
+    /// Second half of a turn: one write and at most one sync for all groups. An error ends the process:
+    /// what a failed sync has left on disk is unknown, and a second one would hide that.
+    pub fn commit(&mut self, effects: &mut Effects) -> Result<(), LogError> {
+        assert!(self.collected, "a commit follows a collect");
+        if self.sync {
+            // Commit indices alone are not worth a sync, so they ride along with those that are.
+            for replica in self.replicas.values_mut() {
+                replica.write_vote(&mut self.batch);
+            }
+            self.journal.store().write_log(&self.batch, true)?;
+            self.figures.syncs += 1;
+            self.figures.log_bytes += self.batch.bytes();
+        } else {
+            assert!(self.batch.is_empty(), "every entry asks for a sync");
+        }
+        for replica in self.replicas.values_mut() {
+            replica.persisted(effects);
+        }
+        self.journal.evict();
+        self.collected = false;
+        Ok(())
+    }
+}

@@ -1,0 +1,339 @@
+//! One replica of one group: Raft, the ledger, and admission.
+//!
+//! ```text
+//!            election won                    first entry of its term applied
+//! follower --------------> leader, not ready ------------------------------> leader, admits
+//!     ^                            |                                               |
+//!     '----------------------------+------------ a higher term, or no quorum ------'
+//! any of them -- a committed entry that it must not skip --> stopped
+//! ```
+//!
+//! Raft's `Ready` never leaves this module, and neither does its hidden random election timeout.
+
+mod admit;
+mod status;
+mod storage;
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use raft::eraftpb::{self, MessageType};
+use raft::{RawNode, Ready, StateRole};
+
+use crate::config::Config;
+use crate::effects::{Effects, Role};
+use crate::error::LogError;
+use crate::group::GroupSpec;
+use crate::id::{GroupId, Index, NodeId, ReplicaId, Term};
+use crate::journal::Journal;
+use crate::key::{self, vote::Vote};
+use crate::ledger::Ledger;
+use crate::logged::Logged;
+use crate::message::Message;
+use crate::progress::Progress;
+use crate::store::{Batch, Space};
+use storage::GroupStorage;
+
+/// One replica. It reads the journal and writes batches; it does no other IO.
+pub(crate) struct Replica {
+    spec: GroupSpec,
+    raft: RawNode<GroupStorage>,
+    journal: Arc<Journal>,
+    pub(crate) progress: Progress,
+    /// The ledger as it will be when everything proposed here is applied, and the term it holds for.
+    /// Only a leader that admits has one.
+    ahead: Option<(Term, Ledger)>,
+    /// The role that the driver knows.
+    role: Option<Role>,
+    stopped: bool,
+    /// Whether the commit index on disk is behind. It rides along with the next synced batch.
+    stale_commit: bool,
+    /// What `collect` has taken and `persisted` will finish.
+    turn: Option<Turn>,
+    draw: Draw,
+    uncommitted_max: u64,
+}
+
+struct Turn {
+    ready: Ready,
+    after: Vec<eraftpb::Message>,
+    committed: Option<Index>,
+}
+
+/// Where election timeouts come from: a number that depends on seed, group, replica and term alone.
+struct Draw {
+    seed: u64,
+    ticks: RangeInclusive<u32>,
+}
+
+/// What a replica starts from.
+pub(crate) struct Start {
+    pub(crate) spec: GroupSpec,
+    pub(crate) vote: Vote,
+    pub(crate) progress: Progress,
+    pub(crate) stale_commit: bool,
+}
+
+impl Replica {
+    /// Starts a replica that has applied everything up to its commit index: Raft would read all of the
+    /// rest into memory at its first election.
+    pub(crate) fn new(
+        start: Start,
+        journal: Arc<Journal>,
+        config: &Config,
+        seed: u64,
+    ) -> Result<Self, LogError> {
+        let Start { spec, vote, progress, stale_commit } = start;
+        assert_eq!(progress.applied, vote.commit, "everything committed is replayed before the start");
+        let voters = spec.voters.iter().map(|(replica, _)| replica.get()).collect();
+        let storage = GroupStorage::new(Arc::clone(&journal), spec.id, &vote, voters);
+        let logger = slog::Logger::root(slog::Discard, slog::o!());
+        let raft = RawNode::new(&raft_config(config, spec.replica, vote.commit), storage, &logger)
+            .map_err(|error| raft_error(spec.id, &error))?;
+        let draw = Draw { seed, ticks: config.election_ticks.clone() };
+        let mut replica = Self {
+            spec,
+            raft,
+            journal,
+            progress,
+            ahead: None,
+            role: None,
+            stopped: false,
+            stale_commit,
+            turn: None,
+            draw,
+            uncommitted_max: config.uncommitted_bytes_max,
+        };
+        replica.pin_timeout();
+        Ok(replica)
+    }
+
+    pub(crate) fn spec(&self) -> &GroupSpec {
+        &self.spec
+    }
+
+    /// Stands for election now.
+    pub(crate) fn campaign(&mut self) -> Result<(), LogError> {
+        if self.stopped {
+            return Ok(());
+        }
+        let result = self.raft.campaign().map_err(|error| raft_error(self.spec.id, &error));
+        self.pin_timeout();
+        result
+    }
+
+    /// Hands leadership over, if this replica has it.
+    pub(crate) fn transfer(&mut self, to: ReplicaId) {
+        if !self.stopped && self.raft.raft.state == StateRole::Leader {
+            self.raft.transfer_leader(to.get());
+        }
+    }
+
+    /// Takes a message from a peer. Raft's refusals are what a lossy network would do as well.
+    pub(crate) fn step(&mut self, message: Message) {
+        if self.stopped || message.to() != self.spec.replica || self.node_of(message.from()).is_none() {
+            return;
+        }
+        let raft = message.into_raft();
+        if raft.get_msg_type() == MessageType::MsgPropose {
+            return;
+        }
+        let _refused = self.raft.step(raft);
+        self.pin_timeout();
+    }
+
+    /// A peer could not be reached: Raft stops streaming to it and probes instead.
+    pub(crate) fn unreachable(&mut self, peer: ReplicaId) {
+        if !self.stopped {
+            self.raft.report_unreachable(peer.get());
+        }
+    }
+
+    pub(crate) fn tick(&mut self) {
+        if !self.stopped {
+            self.raft.tick();
+            self.pin_timeout();
+        }
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        !self.stopped && (self.raft.has_ready() || self.role != Some(self.role_now()))
+    }
+
+    /// First half of a turn: what has to be written goes to the batch, what may be sent at once to the
+    /// effects. Returns whether the batch has to be synced.
+    pub(crate) fn collect(&mut self, batch: &mut Batch, effects: &mut Effects) -> Result<bool, LogError> {
+        assert!(self.turn.is_none(), "every collect is followed by a commit");
+        self.note_role(effects);
+        if self.stopped || !self.raft.has_ready() {
+            return Ok(false);
+        }
+        let mut ready = self.raft.ready();
+        if !ready.snapshot().is_empty() {
+            return Err(LogError::Raft {
+                group: self.spec.id,
+                detail: "a snapshot that nobody sends".into(),
+            });
+        }
+        let sync = ready.must_sync();
+        let items =
+            ready.take_entries().into_iter().map(|entry| Logged::from_raft(self.spec.id, entry)).collect();
+        self.journal.append(self.spec.id, items, batch);
+        self.stale_commit |= ready.hs().is_some();
+        self.send(ready.take_messages(), &mut effects.send_now);
+        let committed = ready.take_committed_entries().last().map(|entry| Index::new(entry.index));
+        let after = ready.take_persisted_messages();
+        self.turn = Some(Turn { ready, after, committed });
+        self.note_role(effects);
+        Ok(sync)
+    }
+
+    /// Adds term, vote and commit to a batch that will be synced, where the disk is behind.
+    pub(crate) fn write_vote(&mut self, batch: &mut Batch) {
+        if self.stale_commit {
+            let vote = self.vote();
+            batch.put(Space::Meta, &key::vote::key(self.spec.id), vote.encode());
+            self.stale_commit = vote.commit.get() < self.raft.raft.raft_log.committed;
+        }
+    }
+
+    /// The group's record with the log beginning at `origin`.
+    pub(crate) fn origin(&self, (index, term): (Index, Term)) -> key::origin::Origin {
+        let GroupSpec { history, replica, ref voters, .. } = self.spec;
+        key::origin::Origin { history, replica, index, term, voters: voters.clone() }
+    }
+
+    /// Second half of a turn: the batch is on disk.
+    pub(crate) fn persisted(&mut self, effects: &mut Effects) {
+        let Some(turn) = self.turn.take() else { return };
+        self.send(turn.after, &mut effects.send_after);
+        let mut light = self.raft.advance_append(turn.ready);
+        self.stale_commit |= light.commit_index().is_some();
+        // What is sent here follows from this node's own sync, so it comes after it.
+        self.send(light.take_messages(), &mut effects.send_after);
+        let committed = light.committed_entries().last().map(|entry| Index::new(entry.index));
+        if let Some(last) = committed.max(turn.committed) {
+            self.hand_out(last, effects);
+            self.raft.advance_apply_to(self.progress.applied.get());
+        }
+        self.pin_timeout();
+        self.note_role(effects);
+    }
+
+    /// Applies everything up to `last`, in memory, and lets readers see it.
+    fn hand_out(&mut self, last: Index, effects: &mut Effects) {
+        let range = (self.progress.applied.next(), last.next());
+        let items: Vec<_> = {
+            let tail = self.journal.tail(self.spec.id);
+            let held = |index: u64| tail.get(Index::new(index)).cloned();
+            (range.0.get()..range.1.get())
+                .map(|i| held(i).expect("what is not applied is in memory"))
+                .collect()
+        };
+        let result = self.progress.hand_out(&items, &mut effects.committed);
+        self.journal.publish(self.spec.id, self.progress.applied, &self.progress.ledger);
+        if let Err(fault) = result {
+            self.stopped = true;
+            self.ahead = None;
+            effects.stopped.push((self.spec.id, fault));
+        }
+    }
+
+    fn send(&self, messages: Vec<eraftpb::Message>, out: &mut Vec<Message>) {
+        for message in messages {
+            let node = self.node_of(ReplicaId::new(message.to));
+            out.push(Message::new(self.spec.id, node, message));
+        }
+    }
+
+    fn node_of(&self, replica: ReplicaId) -> Option<NodeId> {
+        self.spec.voters.iter().find(|(voter, _)| *voter == replica).map(|(_, node)| *node)
+    }
+
+    fn role_now(&self) -> Role {
+        let raft = &self.raft.raft;
+        let term = Term::new(raft.term);
+        let leads = raft.state == StateRole::Leader && self.progress.applied_term == term && !self.stopped;
+        Role { leads, term, leader: Some(raft.leader_id).filter(|id| *id != 0).map(ReplicaId::new) }
+    }
+
+    /// Tells the driver of a new role, and begins or ends admission with it.
+    fn note_role(&mut self, effects: &mut Effects) {
+        let role = self.role_now();
+        if role.leads && self.ahead.as_ref().is_none_or(|(term, _)| *term != role.term) {
+            let last = self.raft.raft.raft_log.last_index();
+            assert_eq!(last, self.progress.applied.get(), "nothing was admitted in this term yet");
+            self.ahead = Some((role.term, self.progress.ledger.clone()));
+        }
+        if !role.leads {
+            self.ahead = None;
+        }
+        if self.role != Some(role) {
+            self.role = Some(role);
+            effects.roles.push((self.spec.id, role));
+        }
+    }
+
+    fn vote(&self) -> Vote {
+        let raft = &self.raft.raft;
+        Vote {
+            term: Term::new(raft.term),
+            vote: Some(raft.vote).filter(|id| *id != 0).map(ReplicaId::new),
+            // A commit index on disk must never run ahead of the entries that it speaks of.
+            commit: Index::new(raft.raft_log.committed.min(raft.raft_log.persisted)),
+        }
+    }
+
+    /// Replaces whatever timeout Raft has drawn from the machine's own randomness.
+    fn pin_timeout(&mut self) {
+        let ticks = self.draw.timeout((self.spec.id, self.spec.replica), self.raft.raft.term);
+        self.raft.raft.set_randomized_election_timeout(ticks);
+    }
+}
+
+impl Draw {
+    fn timeout(&self, (group, replica): (GroupId, ReplicaId), term: u64) -> usize {
+        let mut mixed = self.seed;
+        for part in [u64::from(group.get()), replica.get(), term] {
+            mixed = mix(mixed ^ part);
+        }
+        let span = u64::from(self.ticks.end() - self.ticks.start()) + 1;
+        let ticks = u64::from(*self.ticks.start()) + mixed % span;
+        usize::try_from(ticks).expect("a number of ticks fits")
+    }
+}
+
+/// SplitMix64's finish: every bit of the input moves every bit of the output.
+fn mix(mut x: u64) -> u64 {
+    x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+fn raft_config(config: &Config, replica: ReplicaId, applied: Index) -> raft::Config {
+    let ticks = |number: u32| usize::try_from(number).expect("a number of ticks fits");
+    let (first, last) = (*config.election_ticks.start(), *config.election_ticks.end());
+    raft::Config {
+        id: replica.get(),
+        election_tick: ticks(first),
+        heartbeat_tick: ticks(config.heartbeat_ticks),
+        applied: applied.get(),
+        // The library's default of 0 would send every entry alone.
+        max_size_per_msg: config.message_bytes_max,
+        max_inflight_msgs: ticks(config.inflight_messages_max),
+        // Both or neither: without check-quorum, pre-vote does not refuse by lease.
+        check_quorum: true,
+        pre_vote: true,
+        min_election_tick: ticks(first),
+        max_election_tick: ticks(last) + 1,
+        max_uncommitted_size: config.uncommitted_bytes_max,
+        max_committed_size_per_ready: config.committed_bytes_max,
+        ..raft::Config::default()
+    }
+}
+
+fn raft_error(group: GroupId, error: &raft::Error) -> LogError {
+    LogError::Raft { group, detail: error.to_string() }
+}

@@ -1,0 +1,64 @@
+//! How a replica is, for whoever asks.
+
+use super::*;
+use crate::group::{GroupStatus, ReplicaStatus};
+
+impl Replica {
+    /// A picture of this moment.
+    pub(crate) fn status(&self) -> GroupStatus {
+        let tail = self.journal.tail(self.spec.id);
+        GroupStatus {
+            group: self.spec.id,
+            replica: self.spec.replica,
+            role: self.role_now(),
+            stopped: self.stopped,
+            first: tail.origin.0.next(),
+            flushed: self.progress.flushed,
+            applied: self.progress.applied,
+            committed: Index::new(self.raft.raft.raft_log.committed),
+            last: tail.last(),
+            first_offset: tail.first_offset(),
+            next_offset: tail.next,
+            stamp: tail.stamp,
+            log_bytes: tail.log_bytes(),
+            replicas: self.spec.voters.iter().map(|voter| self.peer(*voter, tail.last())).collect(),
+        }
+    }
+
+    fn peer(&self, (replica, node): (ReplicaId, NodeId), last: Index) -> ReplicaStatus {
+        let raft = &self.raft.raft;
+        if replica == self.spec.replica {
+            return ReplicaStatus { replica, node, matched: Some(last), active: !self.stopped };
+        }
+        let progress = raft.prs().get(replica.get()).filter(|_| raft.state == StateRole::Leader);
+        ReplicaStatus {
+            replica,
+            node,
+            matched: progress.map(|progress| Index::new(progress.matched)),
+            active: progress.is_some_and(|progress| progress.recent_active),
+        }
+    }
+
+    /// The last entry that every voter has on disk, as far as this replica knows.
+    fn matched_by_all(&self) -> Index {
+        let raft = &self.raft.raft;
+        if raft.state != StateRole::Leader && self.spec.voters.len() > 1 {
+            return Index::new(0);
+        }
+        let matched = raft.prs().iter().map(|(_, progress)| progress.matched).min();
+        Index::new(matched.unwrap_or(0))
+    }
+
+    /// Behind which entry this replica may cut its log, if it is worth it.
+    ///
+    /// Never above what flushed state covers. A group without history also keeps `keep` entries, and
+    /// everything that a voter may lack, because there is no other way to give it to that voter.
+    pub(crate) fn cut_point(&self, keep: u64) -> Option<Index> {
+        let tail = self.journal.tail(self.spec.id);
+        if self.spec.history {
+            return tail.cut_before(tail.start, self.progress.flushed);
+        }
+        let limit = Index::new(self.progress.flushed.get().saturating_sub(keep));
+        tail.cut_before(crate::id::Offset::new(u64::MAX), limit.min(self.matched_by_all()))
+    }
+}
