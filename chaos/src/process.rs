@@ -24,7 +24,9 @@ pub fn usage(pids: &[u32]) -> io::Result<Usage> {
     let mut total = Usage::default();
     for pid in pids {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        total.cpu_seconds += cpu_ticks(&stat).ok_or(io::ErrorKind::InvalidData)? as f64 / TICKS_PER_SECOND;
+        let ticks = cpu_ticks(&stat).ok_or(io::ErrorKind::InvalidData)? as f64 / TICKS_PER_SECOND;
+        // The sum over threads is exact but forgets those that have ended; ticks are coarse but whole.
+        total.cpu_seconds += ticks.max(thread_seconds(*pid));
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         total.rss_bytes += field(&status, "VmRSS:").unwrap_or(0) * 1024;
         // Another user's process hides this file; the other figures are still worth having.
@@ -41,6 +43,15 @@ pub fn raise_open_files() -> u64 {
         return 0;
     }
     hard
+}
+
+fn thread_seconds(pid: u32) -> f64 {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0.0 };
+    let nanos = threads.flatten().filter_map(|thread| {
+        let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_ascii_whitespace().next()?.parse::<u64>().ok()
+    });
+    nanos.sum::<u64>() as f64 / 1e9
 }
 
 /// Fields 14 and 15 of `stat`; the name in field 2 may hold spaces and parentheses.
