@@ -313,7 +313,7 @@ impl<'a> Will<'a> {
                 other => return Err(block.refuse(other)),
             }
         }
-        let topic = reader.string()?;
+        let topic = reader.text()?;
         topic::check_name(topic, &reader.limits)?;
         let payload = reader.binary()?;
         let retain = flags & WILL_RETAIN != 0;

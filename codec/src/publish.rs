@@ -60,12 +60,13 @@ impl<'a> Publish<'a> {
             // MQTT 3.1 gives the flag no meaning here but does not forbid it.
             dup = false;
         }
-        let topic = reader.string()?;
-        let packet_id = if qos == Qos::AtMostOnce { None } else { Some(reader.packet_id()?) };
-        let properties = PublishProperties::decode(&mut reader)?;
+        let topic = reader.text()?;
         if !topic.is_empty() || reader.version < Version::V5 {
             topic::check_name(topic, &reader.limits)?;
-        } else if properties.topic_alias.is_none() {
+        }
+        let packet_id = if qos == Qos::AtMostOnce { None } else { Some(reader.packet_id()?) };
+        let properties = PublishProperties::decode(&mut reader)?;
+        if topic.is_empty() && properties.topic_alias.is_none() {
             return Err(Violation::TopicMissing);
         }
         let retain = flags & RETAIN != 0;
@@ -96,6 +97,14 @@ impl<'a> Publish<'a> {
 impl<'a> PublishProperties<'a> {
     #[inline]
     fn decode(reader: &mut Reader<'a>) -> Result<Self, Violation> {
+        if Block::skip_empty(reader) {
+            return Ok(Self::default());
+        }
+        Self::decode_some(reader)
+    }
+
+    /// As `decode`, when there is something to decode.
+    fn decode_some(reader: &mut Reader<'a>) -> Result<Self, Violation> {
         let mut properties = Self::default();
         let from_client = reader.side == Side::Server;
         let mut block = Block::open(reader)?;

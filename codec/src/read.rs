@@ -68,11 +68,15 @@ impl<'a> Reader<'a> {
     }
 
     /// A UTF-8 Encoded String without U+0000.
-    #[inline]
     pub(crate) fn string(&mut self) -> Result<&'a str, Violation> {
-        let bytes = self.binary()?;
-        let text = str::from_utf8(bytes).map_err(|_| Violation::StringNotUtf8)?;
-        if bytes.contains(&0) { Err(Violation::StringHasNul) } else { Ok(text) }
+        let text = self.text()?;
+        if text.as_bytes().contains(&0) { Err(Violation::StringHasNul) } else { Ok(text) }
+    }
+
+    /// A UTF-8 Encoded String whose reader looks for U+0000 itself.
+    #[inline]
+    pub(crate) fn text(&mut self) -> Result<&'a str, Violation> {
+        str::from_utf8(self.binary()?).map_err(|_| Violation::StringNotUtf8)
     }
 
     #[inline]

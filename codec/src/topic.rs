@@ -10,10 +10,10 @@ const SHARE_PREFIX: &str = "$share/";
 
 /// Whether `topic` is a Topic Name: not empty, no wildcard, no U+0000, within `limits`.
 pub fn topic_name_valid(topic: &str, limits: &Limits) -> bool {
-    !topic.as_bytes().contains(&0) && check_name(topic, limits).is_ok()
+    check_name(topic, limits).is_ok()
 }
 
-/// As [`topic_name_valid`], but says what is wrong. U+0000 was refused when the string was read.
+/// As [`topic_name_valid`], but says what is wrong.
 #[inline]
 pub(crate) fn check_name(topic: &str, limits: &Limits) -> Result<(), Violation> {
     if topic.is_empty() {
@@ -22,16 +22,18 @@ pub(crate) fn check_name(topic: &str, limits: &Limits) -> Result<(), Violation> 
     if topic.len() > usize::from(limits.topic_bytes_max) {
         return Err(Violation::TopicTooLong);
     }
-    // No early exit: a loop without branches is one that the compiler can widen.
-    let (mut slashes, mut wildcard) = (0_u16, false);
-    for &byte in topic.as_bytes() {
-        slashes += u16::from(byte == b'/');
-        wildcard |= byte == b'#' || byte == b'+';
+    // No early exit: the compiler widens a loop without branches.
+    let bytes = topic.as_bytes();
+    if bytes.iter().fold(false, |bad, &byte| bad | (byte == b'#') | (byte == b'+') | (byte == 0)) {
+        let nul = bytes.contains(&0);
+        return Err(if nul { Violation::StringHasNul } else { Violation::TopicHasWildcard });
     }
-    if wildcard {
-        return Err(Violation::TopicHasWildcard);
+    // A short name cannot be deep, and is not counted.
+    let levels_max = usize::from(limits.topic_levels_max);
+    if bytes.len() < levels_max || bytes.iter().filter(|&&byte| byte == b'/').count() < levels_max {
+        return Ok(());
     }
-    if slashes >= limits.topic_levels_max { Err(Violation::TopicTooDeep) } else { Ok(()) }
+    Err(Violation::TopicTooDeep)
 }
 
 /// A valid Topic Filter; only [`TopicFilter::parse`] makes one.
