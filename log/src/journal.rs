@@ -57,6 +57,11 @@ impl Journal {
         &self.store
     }
 
+    /// Bytes of entries in memory.
+    pub(crate) fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
     /// Takes up the log of one group from disk: its marks, and what stands after the last one that is
     /// not above `commit`.
     pub(crate) fn open(

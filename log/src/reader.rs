@@ -81,6 +81,11 @@ impl Reader {
         Some((tail.first_offset(), tail.next))
     }
 
+    /// Bytes of recent entries in memory, all groups together.
+    pub fn held_bytes(&self) -> u64 {
+        self.journal.held()
+    }
+
     /// The value of a key of the side table.
     pub fn side_get(&self, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         self.journal.store().get(Space::Side, key)
