@@ -11,7 +11,7 @@ pub enum Violation {
     /// The Remaining Length goes on after its fourth byte. Section 1.5.5.
     #[error("remaining length over four bytes")]
     RemainingLengthTooLong,
-    /// The packet is larger than the receiver allows [MQTT-3.1.2-24].
+    /// The packet is larger than we allow: [MQTT-3.2.2-15] from a Client, [MQTT-3.1.2-24] from a Server.
     #[error("packet of {bytes} bytes, {max} allowed")]
     PacketTooLarge {
         /// The size of the packet, fixed header included.
@@ -206,7 +206,7 @@ impl Violation {
     pub fn statement(self) -> &'static str {
         match self {
             Self::RemainingLengthTooLong | Self::IntegerTooLong => "section 1.5.5",
-            Self::PacketTooLarge { .. } => "MQTT-3.1.2-24",
+            Self::PacketTooLarge { .. } => "MQTT-3.2.2-15",
             Self::PacketTypeReserved | Self::UnexpectedPacket { .. } | Self::AuthBeforeV5 => "section 2.1.2",
             Self::HeaderFlags { kind, .. } => flags_statement(kind),
             Self::IntegerNotMinimal => "MQTT-1.5.5-1",

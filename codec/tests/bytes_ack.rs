@@ -78,7 +78,7 @@ fn an_empty_property_block_is_allowed() {
 }
 
 #[test]
-fn mqtt_2_2_1_5_packet_id_0_is_refused() {
+fn packet_id_0_is_refused() {
     for (_, first, _) in KINDS {
         assert_eq!(refused(&[first, 0x02, 0x00, 0x00], Version::V4, Side::Server), Violation::PacketIdZero);
         assert_eq!(refused(&[first, 0x01, 0x00], Version::V4, Side::Server), Violation::Truncated);

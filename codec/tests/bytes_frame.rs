@@ -61,13 +61,13 @@ fn mqtt_1_5_5_1_remaining_length_must_be_minimal_in_5_0() {
 }
 
 #[test]
-fn mqtt_3_1_2_24_oversized_packet_is_refused_before_its_body_comes() {
+fn mqtt_3_2_2_15_oversized_packet_is_refused_before_its_body_comes() {
     let limits = Limits { packet_bytes_max: 130, ..Limits::default() };
     assert!(frame(&[0x30, 0x7f], &limits).expect("129 bytes are allowed").is_some());
     let violation = Violation::PacketTooLarge { bytes: 131, max: 130 };
     assert_eq!(frame(&[0x30, 0x80, 0x01], &limits), Err(violation));
     assert_eq!(decode(&[0x30, 0x80, 0x01], Version::V4, Side::Server, &limits), Err(violation));
-    assert_eq!(violation.reason(), ReasonCode::PacketTooLarge);
+    assert_eq!((violation.statement(), violation.reason()), ("MQTT-3.2.2-15", ReasonCode::PacketTooLarge));
 }
 
 #[test]

@@ -237,3 +237,12 @@ fn properties_are_not_sent_before_5_0() {
     assert_eq!(publish_len(Version::V4, &read.head(), 0), 5);
     assert_eq!(written(&Packet::Publish(read), Version::V4), b"\x30\x03\x00\x01t");
 }
+
+#[test]
+fn publish_from_a_client_owns_nothing_and_is_small() {
+    let bytes = with(b"\x23\x00\x07\x01\x01\x26\x00\x01a\x00\x01b\x02\x00\x00\x00\x3c");
+    let read = publish(&bytes, Version::V5, Side::Server);
+    assert!(read.properties.forward.is_borrowed());
+    assert_eq!(read.properties.subscription_ids.capacity(), 0);
+    assert!(size_of::<Packet<'_>>() <= 128, "{} bytes are moved for every packet", size_of::<Packet<'_>>());
+}
