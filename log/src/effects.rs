@@ -14,7 +14,8 @@ pub struct Effects {
     pub send_after: Vec<Message>,
     /// Filled by `commit`: entries to apply, in order within each group.
     pub committed: Vec<Committed>,
-    /// Filled by `collect` and `commit`: changes of leadership, in order within each group.
+    /// Filled by `collect` and `commit`: changes of leadership, in order within each group. A new leader
+    /// is told after the entries that it had to apply first: apply `committed` before looking here.
     pub roles: Vec<(GroupId, Role)>,
     /// Replicas that met an entry they must not skip. They take part in nothing any more.
     pub stopped: Vec<(GroupId, Fault)>,

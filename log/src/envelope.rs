@@ -230,3 +230,87 @@ const RECORDS: u8 = 1;
 const COMMAND: u8 = 2;
 const CLOSE_BOOT: u8 = 3;
 const LOG_START: u8 = 4;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn header(kind: Kind, count: u32) -> Header {
+        Header {
+            kind,
+            group: GroupId::new(7),
+            term: Term::new(3),
+            index: Index::new(120),
+            proposer: Proposer { node: NodeId::new(1), boot: BootEpoch::new(2), sequence: Sequence::new(3) },
+            base: Offset::new(40),
+            count,
+            stamp: Stamp::new(99),
+        }
+    }
+
+    #[test]
+    fn every_kind_comes_back() {
+        let close = Kind::CloseBoot { node: NodeId::new(8), boot: BootEpoch::new(9) };
+        let start = Kind::LogStart { offset: Offset::new(10) };
+        for (kind, count) in [(Kind::Records, 5), (Kind::Command, 0), (close, 0), (start, 0)] {
+            let bytes = header(kind, count).encode(b"payload");
+            assert_eq!(verify(&bytes), Ok(()));
+            assert_eq!(Header::peek(&bytes), Ok(header(kind, count)));
+            if matches!(kind, Kind::Records | Kind::Command) {
+                assert_eq!(payload_of(&bytes), "payload");
+            }
+        }
+    }
+
+    #[test]
+    fn the_layout_is_what_the_table_says() {
+        let bytes = header(Kind::Records, 5).encode(b"ab");
+        assert_eq!(bytes.len(), ENVELOPE_BYTES + 2);
+        assert_eq!(bytes[..16], [1, 1, 0, 0, 5, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]);
+        for (at, field) in [(16, 3), (24, 120), (32, 1), (40, 2), (48, 3), (56, 40), (64, 99)] {
+            assert_eq!(u64_at(&bytes, at), field, "at {at}");
+        }
+        assert_eq!(bytes[72..74], *b"ab");
+    }
+
+    #[test]
+    fn unknown_versions_kinds_and_shapes_are_named() {
+        let damaged = |at: usize, byte: u8| {
+            let mut bytes = header(Kind::Records, 5).encode(b"ab").to_vec();
+            bytes[at] = byte;
+            Header::peek(&bytes)
+        };
+        assert_eq!(damaged(0, 2), Err(EnvelopeError::Version(2)));
+        assert_eq!(damaged(1, 9), Err(EnvelopeError::Kind(9)));
+        assert_eq!(damaged(1, COMMAND), Err(EnvelopeError::Shape { kind: COMMAND, count: 5, payload: 2 }));
+        assert_eq!(damaged(4, 0), Err(EnvelopeError::Shape { kind: RECORDS, count: 0, payload: 2 }));
+        assert_eq!(Header::peek(&[1; 75]), Err(EnvelopeError::Short(75)));
+    }
+
+    #[test]
+    fn an_entry_elsewhere_is_damaged() {
+        let header = header(Kind::Records, 1);
+        let (group, term, index) = (header.group, header.term, header.index);
+        assert_eq!(header.expect_place(group, term, index), Ok(header));
+        assert!(header.expect_place(GroupId::new(8), term, index).is_err());
+        assert!(header.expect_place(group, term.next(), index).is_err());
+        assert!(header.expect_place(group, term, index.next()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_flipped_bit_is_seen(payload in prop::collection::vec(any::<u8>(), 0..60), bit in 0..600_usize) {
+            let mut bytes = header(Kind::Command, 0).encode(&payload).to_vec();
+            let bit = bit % (bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            prop_assert!(verify(&bytes).is_err());
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _either = (verify(&bytes), Header::peek(&bytes));
+        }
+    }
+}

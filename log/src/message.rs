@@ -9,8 +9,9 @@
 //! | 4..8 | group, u32 |
 //! | 8..16, 16..24 | to and from, replicas, u64 each |
 //! | 24..88 | term, log term, index, commit, commit term, request snapshot, reject hint, priority, u64 each |
-//! | 88..92 | length of the context, u32 |
-//! | 92..96 | number of entries, u32 |
+//! | 88..96 | shared: every voter has the log on disk up to here, u64 |
+//! | 96..100 | length of the context, u32 |
+//! | 100..104 | number of entries, u32 |
 //! | then | context, then per entry: type u8, term u64, index u64, length u32, bytes |
 //!
 //! Integers are little-endian. Raft's own protobuf parser never sees bytes from a network.
@@ -19,13 +20,14 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use raft::eraftpb;
 
 use crate::envelope::verify;
-use crate::id::{GroupId, NodeId, ReplicaId};
+use crate::id::{GroupId, Index, NodeId, ReplicaId};
 
 /// Travels from one replica to another, in either of two ways: now or after a sync.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Message {
     group: GroupId,
     node: Option<NodeId>,
+    shared: Index,
     raft: eraftpb::Message,
 }
 
@@ -51,8 +53,13 @@ pub enum MessageError {
 
 impl Message {
     /// Wraps what Raft wants sent.
-    pub(crate) fn new(group: GroupId, node: Option<NodeId>, raft: eraftpb::Message) -> Self {
-        Self { group, node, raft }
+    pub(crate) fn new(group: GroupId, node: Option<NodeId>, shared: Index, raft: eraftpb::Message) -> Self {
+        Self { group, node, shared, raft }
+    }
+
+    /// Every voter has the log on disk up to here. Once true, it is true for ever.
+    pub(crate) fn shared(&self) -> Index {
+        self.shared
     }
 
     /// The group.
@@ -117,6 +124,7 @@ impl Message {
             out.put_u64_le(field);
         }
         out.put_i64_le(raft.priority);
+        out.put_u64_le(self.shared.get());
         out.put_u32_le(length(raft.context.len()));
         out.put_u32_le(length(raft.entries.len()));
         out.put_slice(&raft.context);
@@ -153,6 +161,7 @@ impl Message {
         raft.request_snapshot = bytes.get_u64_le();
         raft.reject_hint = bytes.get_u64_le();
         raft.priority = bytes.get_i64_le();
+        let shared = Index::new(bytes.get_u64_le());
         let context = bytes.get_u32_le() as usize;
         let entries = bytes.get_u32_le() as usize;
         raft.context = take(&mut bytes, context)?;
@@ -163,7 +172,7 @@ impl Message {
         }
         raft.entries = list.into();
         if bytes.is_empty() {
-            Ok(Self { group, node: None, raft })
+            Ok(Self { group, node: None, shared, raft })
         } else {
             Err(MessageError::Long(bytes.len()))
         }
@@ -231,5 +240,86 @@ fn type_of(number: u8) -> Result<eraftpb::MessageType, MessageError> {
 }
 
 const VERSION: u8 = 1;
-const FIXED_BYTES: usize = 96;
+const FIXED_BYTES: usize = 104;
 const ENTRY_BYTES: usize = 21;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::envelope::{Header, Kind};
+    use crate::id::{BootEpoch, Offset, Proposer, Sequence, Stamp, Term};
+
+    fn message() -> Message {
+        let header = Header {
+            kind: Kind::Records,
+            group: GroupId::new(7),
+            term: Term::new(3),
+            index: Index::new(12),
+            proposer: Proposer { node: NodeId::new(1), boot: BootEpoch::new(2), sequence: Sequence::new(3) },
+            base: Offset::new(40),
+            count: 2,
+            stamp: Stamp::new(99),
+        };
+        let mut entry = eraftpb::Entry { term: 3, index: 12, ..Default::default() };
+        entry.data = header.encode(b"payload");
+        let empty = eraftpb::Entry { term: 3, index: 11, ..Default::default() };
+        let mut raft =
+            eraftpb::Message { to: 2, from: 1, term: 3, log_term: 2, index: 10, ..Default::default() };
+        raft.set_msg_type(eraftpb::MessageType::MsgAppend);
+        (raft.commit, raft.commit_term, raft.request_snapshot, raft.reject_hint) = (9, 8, 7, 6);
+        (raft.priority, raft.reject, raft.context) = (-5, true, Bytes::from_static(b"context"));
+        raft.set_entries(vec![empty, entry].into());
+        Message::new(GroupId::new(7), None, Index::new(4), raft)
+    }
+
+    fn encoded() -> Bytes {
+        let mut out = BytesMut::new();
+        message().encode(&mut out);
+        out.freeze()
+    }
+
+    #[test]
+    fn a_message_comes_back_whole() {
+        assert_eq!(encoded().len(), message().encoded_len());
+        assert_eq!(Message::decode(encoded()), Ok(message()));
+    }
+
+    #[test]
+    fn every_cut_and_every_tail_is_refused() {
+        let bytes = encoded();
+        for cut in 0..bytes.len() {
+            assert!(Message::decode(bytes.slice(..cut)).is_err(), "cut at {cut}");
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert_eq!(Message::decode(longer.into()), Err(MessageError::Long(1)));
+    }
+
+    #[test]
+    fn a_damaged_entry_is_refused() {
+        let mut bytes = encoded().to_vec();
+        let at = bytes.len() - 6;
+        bytes[at] ^= 1;
+        assert!(matches!(Message::decode(bytes.into()), Err(MessageError::Entry(_))));
+    }
+
+    #[test]
+    fn a_peer_sends_no_local_messages_and_no_proposals() {
+        for kind in [0, 1, 2, 7, 10, 11, 12, 200] {
+            let mut bytes = encoded().to_vec();
+            bytes[1] = kind;
+            assert_eq!(Message::decode(bytes.into()), Err(MessageError::Type(kind)));
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300), at in 0..104_usize) {
+            let mut damaged = encoded().to_vec();
+            for (place, byte) in damaged[at..].iter_mut().zip(&bytes) {
+                *place = *byte;
+            }
+            let _either = Message::decode(damaged.into());
+            let _either = Message::decode(bytes.into());
+        }
+    }
+}

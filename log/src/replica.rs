@@ -53,6 +53,8 @@ pub(crate) struct Replica {
     turn: Option<Turn>,
     draw: Draw,
     uncommitted_max: u64,
+    /// Every voter has the log on disk up to here, as far as this replica has heard.
+    shared: Index,
 }
 
 struct Turn {
@@ -104,6 +106,7 @@ impl Replica {
             turn: None,
             draw,
             uncommitted_max: config.uncommitted_bytes_max,
+            shared: Index::default(),
         };
         replica.pin_timeout();
         Ok(replica)
@@ -135,6 +138,7 @@ impl Replica {
         if self.stopped || message.to() != self.spec.replica || self.node_of(message.from()).is_none() {
             return;
         }
+        self.shared = self.shared.max(message.shared());
         let raft = message.into_raft();
         if raft.get_msg_type() == MessageType::MsgPropose {
             return;
@@ -240,10 +244,13 @@ impl Replica {
         }
     }
 
-    fn send(&self, messages: Vec<eraftpb::Message>, out: &mut Vec<Message>) {
+    fn send(&mut self, messages: Vec<eraftpb::Message>, out: &mut Vec<Message>) {
+        if !messages.is_empty() {
+            self.shared = self.shared_now();
+        }
         for message in messages {
             let node = self.node_of(ReplicaId::new(message.to));
-            out.push(Message::new(self.spec.id, node, message));
+            out.push(Message::new(self.spec.id, node, self.shared, message));
         }
     }
 

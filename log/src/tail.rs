@@ -11,7 +11,7 @@ use crate::logged::Logged;
 /// One group's log as far as memory knows it.
 ///
 /// Invariant: the indices of `items` are dense and end at the end of the log. Invariant: everything
-/// above `applied` is in `items`. Invariant: marks rise in index, base, stamp and bytes, and the first
+/// from `applied` on is in `items`. Invariant: marks rise in index, base, stamp and bytes, and the first
 /// one stands at the first entry with an envelope that is still in the log.
 #[derive(Debug)]
 pub(crate) struct Tail {
@@ -92,10 +92,11 @@ impl Tail {
         }
     }
 
-    /// Forgets the oldest item, if it is applied and not the last; returns its bytes.
+    /// Forgets the oldest item, if a later one is applied; returns its bytes. The item at `applied` stays:
+    /// whatever is truncated above it, the end of the log is still known.
     pub(crate) fn evict(&mut self) -> Option<u64> {
         let (_, first) = self.items.front()?;
-        if self.items.len() == 1 || first.index() > self.applied {
+        if first.index() >= self.applied {
             return None;
         }
         let bytes = first.bytes();
@@ -106,15 +107,13 @@ impl Tail {
 
     /// Cuts the log behind `origin`.
     pub(crate) fn cut(&mut self, origin: (Index, Term)) -> u64 {
-        assert!(origin.0 <= self.applied, "only what is applied is cut");
+        assert!(origin.0 < self.applied, "only what is applied is cut, and never all of it");
         self.origin = origin;
         while self.marks.front().is_some_and(|mark| mark.index <= origin.0) {
             self.marks.pop_front();
         }
         let held = self.held;
-        while self.items.len() > 1 && self.items.front().is_some_and(|(_, item)| item.index() <= origin.0) {
-            self.evict();
-        }
+        while self.first_held() <= origin.0 && self.evict().is_some() {}
         held - self.held
     }
 

@@ -9,16 +9,15 @@ use crate::logged::Logged;
 use crate::store::{Range, Space, Store};
 use crate::tail::Tail;
 
-/// Reads the marks, then every entry after the last mark that is not above `commit`: what may still be
-/// replaced by another leader has to be in memory. What is read is verified.
+/// Reads the marks, then every entry from the last mark on that is not above `commit`: what may still be
+/// replaced by another leader has to be in memory, and the entry before it. What is read is verified.
 pub(super) fn load(
     store: &dyn Store,
     group: GroupId,
     (origin, commit): ((Index, Term), Index),
 ) -> Result<Tail, JournalError> {
     let marks = marks(store, group, origin.0)?;
-    let from =
-        marks.iter().rfind(|mark| mark.index <= commit.next()).map_or(origin.0.next(), |mark| mark.index);
+    let from = marks.iter().rfind(|mark| mark.index <= commit).map_or(origin.0.next(), |mark| mark.index);
     let mut tail = Tail::new(origin);
     tail.resume(marks, from);
     let (low, high) = (key::entry::key(group, from), key::entry::key(group, Index::new(u64::MAX)));

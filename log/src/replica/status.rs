@@ -39,14 +39,15 @@ impl Replica {
         }
     }
 
-    /// The last entry that every voter has on disk, as far as this replica knows.
-    fn matched_by_all(&self) -> Index {
+    /// The last entry that every voter has on disk. A leader knows it of its peers; a follower knows
+    /// what a leader has told. It never becomes untrue, because voters do not forget.
+    pub(super) fn shared_now(&self) -> Index {
         let raft = &self.raft.raft;
-        if raft.state != StateRole::Leader && self.spec.voters.len() > 1 {
-            return Index::new(0);
+        if raft.state != StateRole::Leader {
+            return self.shared;
         }
         let matched = raft.prs().iter().map(|(_, progress)| progress.matched).min();
-        Index::new(matched.unwrap_or(0))
+        self.shared.max(Index::new(matched.unwrap_or(0)))
     }
 
     /// Behind which entry this replica may cut its log, if it is worth it.
@@ -59,6 +60,6 @@ impl Replica {
             return tail.cut_before(tail.start, self.progress.flushed);
         }
         let limit = Index::new(self.progress.flushed.get().saturating_sub(keep));
-        tail.cut_before(crate::id::Offset::new(u64::MAX), limit.min(self.matched_by_all()))
+        tail.cut_before(crate::id::Offset::new(u64::MAX), limit.min(self.shared_now()))
     }
 }
