@@ -14,7 +14,7 @@ run *args: build
 # Run all tests, as CI does: Rust, kill tests, then real MQTT clients against a real node
 test: rocksdb
     @scripts/tools.sh test
-    {{env}} cargo build --profile test -p holdfast-node --bin holdfast
+    {{env}} cargo build --profile test --workspace --bins --tests
     {{env}} cargo test --workspace
     {{env}} scripts/clients.sh
 
@@ -56,9 +56,12 @@ chaos seed=`date +%s` *args="--rounds 20": build
 conformance:
     @scripts/conformance.sh
 
-# Search for inputs that break the codec: its property tests with many cases
-fuzz cases="100000": rocksdb
-    PROPTEST_CASES={{cases}} {{env}} cargo test --release -p holdfast-codec
+# Search for bytes that break the codec, each target for so many seconds
+fuzz seconds="60":
+    @scripts/tools.sh build
+    @scripts/tools.sh fuzz
+    {{env}} scripts/fuzz.sh decode {{seconds}}
+    {{env}} scripts/fuzz.sh round_trip {{seconds}}
 
 # Three nodes on loopback: comes with the cluster release
 cluster:

@@ -5,6 +5,7 @@
 #   scripts/tools.sh build    what a build needs beside Rust: clang with libclang, for RocksDB and its bindings
 #   scripts/tools.sh lint     rustfmt and clippy
 #   scripts/tools.sh bench    the broker mosquitto, to measure beside
+#   scripts/tools.sh fuzz     cargo-fuzz, into .tools/bin
 #   scripts/tools.sh test     mosquitto's clients, and pytest with paho-mqtt into .tools/python
 #
 # System packages come through apt-get, as root or with sudo. Where neither works, the exact packages to install
@@ -22,9 +23,10 @@ main() {
     just) need_just ;;
     build) need_rust && need_clang ;;
     lint) need_rust && need_lints ;;
+    fuzz) need_rust && need_fuzzer ;;
     bench) need_mosquitto_broker ;;
     test) need_mosquitto && need_python_packages ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "$0" && exit 2 ;;
+    *) sed -n '2,13s/^# \{0,1\}//p' "$0" && exit 2 ;;
     esac
 }
 
@@ -55,6 +57,12 @@ need_lints() {
     have rustup || { say "rustfmt and clippy are missing, and there is no rustup to add them"; exit 1; }
     say "adding rustfmt and clippy to the Rust toolchain (once)"
     rustup component add rustfmt clippy
+}
+
+need_fuzzer() {
+    have cargo-fuzz || [ -x "$tools/bin/cargo-fuzz" ] && return
+    say "compiling cargo-fuzz into .tools (once)"
+    cargo install --quiet --locked --root "$tools" cargo-fuzz
 }
 
 # bindgen needs libclang and its headers; RocksDB needs a C++ compiler, and clang++ is the faster one.
