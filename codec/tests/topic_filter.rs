@@ -93,6 +93,7 @@ fn limits_are_kept() {
     assert!(TopicFilter::parse("a/b/c", &limits).is_none());
     assert!(TopicFilter::parse("abcdef", &limits).is_none());
     assert!(topic_name_valid("a/b", &limits));
+    assert!(topic_name_valid("/", &limits) && !topic_name_valid("//", &limits));
     assert!(!topic_name_valid("a/b/c", &limits) && !topic_name_valid("abcdef", &limits));
 }
 
