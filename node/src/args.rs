@@ -23,7 +23,7 @@ pub struct Cli {
 pub enum Command {
     /// Runs a node until it is asked to stop
     #[command(after_help = config::describe_keys())]
-    Start(StartArgs),
+    Start(Box<StartArgs>),
     /// Checks a file of settings: exit code 0, or every mistake with file, line and key
     CheckConfig {
         /// The TOML file

@@ -1,5 +1,7 @@
 //! Holdfast node.
 
+pub mod admin;
 pub mod args;
 pub mod config;
+pub mod metrics;
 pub mod topic;

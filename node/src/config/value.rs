@@ -156,9 +156,9 @@ impl fmt::Display for TimeText {
         let seconds = self.0.as_secs();
         match seconds {
             _ if self.0.subsec_millis() > 0 => write!(f, "{}ms", self.0.as_millis()),
-            1.. if seconds % 86_400 == 0 => write!(f, "{}d", seconds / 86_400),
-            1.. if seconds % 3_600 == 0 => write!(f, "{}h", seconds / 3_600),
-            1.. if seconds % 60 == 0 => write!(f, "{}m", seconds / 60),
+            1.. if seconds.is_multiple_of(86_400) => write!(f, "{}d", seconds / 86_400),
+            1.. if seconds.is_multiple_of(3_600) => write!(f, "{}h", seconds / 3_600),
+            1.. if seconds.is_multiple_of(60) => write!(f, "{}m", seconds / 60),
             _ => write!(f, "{seconds}s"),
         }
     }
