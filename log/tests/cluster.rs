@@ -182,8 +182,13 @@ impl Cluster {
                 self.wire.push((to, bytes.clone()));
             }
             let message = Message::decode(bytes).unwrap();
+            let flush = self.roll(50) == 0;
             if let Some(engine) = &mut self.members[to].engine {
                 engine.step(message);
+                // What was stepped is not on disk yet, and a flush must not pretend that it is.
+                if flush {
+                    engine.flush_state().unwrap();
+                }
             }
         }
     }

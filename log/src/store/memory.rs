@@ -141,17 +141,21 @@ impl Store for MemoryStore {
     }
 
     fn scan(&self, range: Range<'_>, visit: Visit<'_>) -> Result<(), StoreError> {
-        // The visitor may come back to this store, so it is not called under the lock.
-        let found: Vec<_> = match bounds(range) {
-            Some(bounds) => self.lock().live.range(bounds).map(|(k, v)| (k.1.clone(), v.clone())).collect(),
-            None => Vec::new(),
-        };
-        for (key, value) in found {
-            if !visit(&key, &value) {
-                break;
+        // The visitor may come back to this store, so it is called outside of the lock, and long ranges
+        // are taken in pieces, because most visitors stop early.
+        let mut from = range.from.to_vec();
+        loop {
+            let Some(bounds) = bounds(Range { from: &from, ..range }) else { return Ok(()) };
+            let piece: Vec<_> =
+                self.lock().live.range(bounds).take(PIECE).map(|(k, v)| (k.1.clone(), v.clone())).collect();
+            for (key, value) in &piece {
+                if !visit(key, value) {
+                    return Ok(());
+                }
             }
+            let Some((last, _)) = piece.last().filter(|_| piece.len() == PIECE) else { return Ok(()) };
+            from = [last, &[0][..]].concat();
         }
-        Ok(())
     }
 
     fn last(&self, range: Range<'_>) -> Result<Option<(Bytes, Bytes)>, StoreError> {
@@ -159,7 +163,13 @@ impl Store for MemoryStore {
         Ok(self.lock().live.range(bounds).next_back().map(|(k, v)| (k.1.clone(), v.clone())))
     }
 
-    fn reclaim(&self, _range: Range<'_>) -> Result<(), StoreError> {
+    fn reclaim(&self, range: Range<'_>) -> Result<(), StoreError> {
+        // A deleted file is gone at once, whether or not the deletion of its keys was synced.
+        let mut disk = self.lock();
+        let mut batch = Batch::default();
+        batch.delete_range(range.space, range.from, range.to);
+        apply(&mut disk.live, &batch);
+        apply(&mut disk.durable, &batch);
         Ok(())
     }
 
@@ -231,3 +241,6 @@ fn bounds(range: Range<'_>) -> Option<(Bound<(Space, Bytes)>, Bound<(Space, Byte
 fn name() -> PathBuf {
     PathBuf::from("memory")
 }
+
+/// Keys that a scan takes at a time.
+const PIECE: usize = 64;
