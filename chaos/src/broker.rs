@@ -5,6 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -51,10 +52,7 @@ impl Place {
             Some(parent) => builder.tempdir_in(parent)?,
             None => builder.tempdir()?,
         };
-        let mqtt = free_port(PORTS.start)?;
-        let http = free_port(mqtt + 1)?;
-        let cluster = free_port(http + 1)?;
-        Ok(Place { directory, mqtt, http, cluster })
+        Ok(Place { directory, mqtt: free_port()?, http: free_port()?, cluster: free_port()? })
     }
 
     /// Where the broker's MQTT listener is.
@@ -68,6 +66,11 @@ impl Place {
         let text = String::from_utf8_lossy(&log[log.len().saturating_sub(4000)..]).into_owned();
         let lines: Vec<&str> = text.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+
+    /// Leaves the directory where it is, with the broker's data and log, and returns it.
+    pub fn keep(self) -> PathBuf {
+        self.directory.keep()
     }
 
     fn trace(&self) -> PathBuf {
@@ -197,12 +200,15 @@ fn mosquitto_config(port: u16) -> String {
     )
 }
 
-/// A port that is free for TCP and UDP now. Different processes start their search at different places.
-fn free_port(from: u16) -> io::Result<u16> {
-    let span = PORTS.end - PORTS.start;
-    let offset = if from == PORTS.start { (std::process::id() % u32::from(span)) as u16 } else { 0 };
-    for step in 0..span {
-        let port = PORTS.start + (from - PORTS.start + offset + step) % span;
+/// A port that is free for TCP and UDP now. No two searches of this process look at the same port, and
+/// different processes begin at different places.
+fn free_port() -> io::Result<u16> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let span = u32::from(PORTS.end - PORTS.start);
+    for _ in 0..span {
+        let step =
+            NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id().wrapping_mul(7)) % span;
+        let port = PORTS.start + step as u16;
         let address = (Ipv4Addr::LOCALHOST, port);
         if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             return Ok(port);

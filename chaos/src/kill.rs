@@ -4,7 +4,8 @@
 //! is sent SIGKILL at random moments, also within milliseconds of its start, and is started again on the
 //! same directory and port. At the end the clients drain and `check` reads what they saw.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,7 @@ mod payload;
 pub struct Storm {
     /// The broker.
     pub recipe: Recipe,
-    /// How often it is killed; 0 lets it live, and the clients too stay connected.
+    /// How often it is killed; 0 lets it live for one round, while clients still come and go.
     pub rounds: u32,
     /// Decides when to kill and when clients go away.
     pub seed: u64,
@@ -66,6 +67,8 @@ pub struct Verdict {
     pub promises: Vec<Kept>,
     /// What else went wrong: a broker that did not come back, clients that did not drain.
     pub failures: Vec<String>,
+    /// Where the broker's directory and the history are, when something was wrong.
+    pub evidence: Option<PathBuf>,
 }
 
 /// How a promise was kept.
@@ -96,7 +99,21 @@ impl Storm {
         verdict.slowest_start_seconds = weather.slowest_start.as_secs_f64();
         verdict.failures = weather.failures;
         verdict.seconds = start.elapsed().as_secs_f64();
+        if !verdict.passed() {
+            verdict.evidence = Some(self.keep(place, &history)?);
+        }
         Ok(verdict)
+    }
+
+    /// Keeps the broker's directory, and writes what happened beside it, one event a line.
+    fn keep(&self, place: Place, history: &History) -> io::Result<PathBuf> {
+        let directory = place.keep();
+        let mut out = io::BufWriter::new(File::create(directory.join("history.txt"))?);
+        for event in &history.events {
+            writeln!(out, "{:.6} {:?}", event.at.as_secs_f64(), event.what)?;
+        }
+        out.flush()?;
+        Ok(directory)
     }
 }
 
@@ -134,6 +151,9 @@ impl Verdict {
         for failure in &self.failures {
             text += &format!("  FAILED: {failure}\n");
         }
+        if let Some(evidence) = &self.evidence {
+            text += &format!("  data, broker.log and history.txt are in {}\n", evidence.display());
+        }
         text += if self.passed() { "every promise was kept\n" } else { "promises were broken\n" };
         text
     }
@@ -164,5 +184,6 @@ fn judge(history: &History) -> Verdict {
         delivered: count(|what| matches!(what, What::Delivered { .. })),
         promises: promises.collect(),
         failures: Vec::new(),
+        evidence: None,
     }
 }

@@ -3,12 +3,12 @@
 //! `KILL_ROUNDS` (default 20) says how often, `KILL_SEED` (default 1) when. The binary is `HOLDFAST_BIN`, or the
 //! one beside this test in the target directory, which is built if it is missing.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use holdfast_chaos::broker::Recipe;
 use holdfast_chaos::kill::Storm;
+
+mod binary;
 
 fn storm(recipe: Recipe, rounds: u32, seed: u64) -> Storm {
     Storm {
@@ -26,7 +26,7 @@ fn storm(recipe: Recipe, rounds: u32, seed: u64) -> Storm {
 fn twenty_kills_lose_nothing_that_was_acknowledged() {
     let rounds = number("KILL_ROUNDS", 20) as u32;
     let seed = number("KILL_SEED", 1);
-    let storm = storm(Recipe::Holdfast(holdfast()), rounds, seed);
+    let storm = storm(Recipe::Holdfast(binary::holdfast()), rounds, seed);
     let verdict = storm.run().expect("this machine can run a broker");
     println!("{}", verdict.summary());
     assert!(
@@ -45,6 +45,8 @@ fn a_broker_without_persistence_is_caught() {
     let verdict = storm.run().expect("mosquitto is installed");
     let broken = |name: &str| verdict.promises.iter().any(|p| p.name == name && p.violations > 0);
     assert!(broken("session_present_is_honest") && broken("acked_is_delivered"), "{}", verdict.summary());
+    std::fs::remove_dir_all(verdict.evidence.expect("a broken promise leaves evidence"))
+        .expect("it can be removed");
 }
 
 /// The harness against a healthy broker that nobody kills: proof that it can pass.
@@ -60,30 +62,4 @@ fn number(variable: &str, default: u64) -> u64 {
         Ok(text) => text.parse().expect("the variable holds a number"),
         Err(_) => default,
     }
-}
-
-fn holdfast() -> PathBuf {
-    if let Some(path) = std::env::var_os("HOLDFAST_BIN") {
-        return path.into();
-    }
-    let own = std::env::current_exe().expect("a test knows its own path");
-    // target/<profile>/deps/kill-<hash>
-    let profile = own.ancestors().nth(2).expect("a test lies two levels below its target directory");
-    let path = profile.join("holdfast");
-    if !path.exists() {
-        build(profile);
-    }
-    assert!(path.exists(), "{} does not exist after its build", path.display());
-    path
-}
-
-fn build(profile: &Path) {
-    let target = profile.parent().expect("a profile lies in a target directory");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "-p", "holdfast-node", "--bin", "holdfast", "--target-dir"]).arg(target);
-    if profile.ends_with("release") {
-        cargo.arg("--release");
-    }
-    let status = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().expect("cargo can be started");
-    assert!(status.success(), "holdfast does not build");
 }

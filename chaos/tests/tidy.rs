@@ -39,8 +39,10 @@ impl Source {
     }
 }
 
+/// The workspace that the test runs in, which need not be the one that it was built in.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace").to_owned()
+    let own = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&own).parent().expect("the crate lies in the workspace").to_owned()
 }
 
 /// All text files below a folder of the workspace, without what is built or fetched.

@@ -162,3 +162,6 @@ impl Publisher {
         wire::publish(out, self.level, &publish);
     }
 }
+
+#[cfg(test)]
+mod tests;

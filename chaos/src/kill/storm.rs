@@ -78,7 +78,7 @@ fn kills(
 ) -> io::Result<Broker> {
     let signals = Arc::clone(&recorder.signals);
     signals.publish.store(true, Ordering::SeqCst);
-    signals.wander.store(storm.rounds > 0, Ordering::SeqCst);
+    signals.wander.store(true, Ordering::SeqCst);
     let longest = storm.round.as_millis() as u64;
     if storm.rounds == 0 {
         thread::sleep(storm.round);

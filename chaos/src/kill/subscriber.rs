@@ -90,3 +90,6 @@ impl Subscriber {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
