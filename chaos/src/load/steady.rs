@@ -188,7 +188,9 @@ impl Stage<'_> {
         while self.flow.owed() > 0 && Instant::now() < deadline {
             self.turn(Duration::from_millis(10))?;
         }
-        let lost = self.flow.owed() + self.flow.lanes.iter().map(|lane| lane.lost).sum::<u64>();
+        // What was given up and came all the same is not lost.
+        let missing = |lane: &Lane| (lane.sent * lane.fan).saturating_sub(lane.delivered);
+        let lost = self.flow.lanes.iter().map(missing).sum::<u64>();
         figures.set("lost_deliveries", lost);
         Ok(figures)
     }
