@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::group::{GroupStatus, ReplicaStatus};
+use crate::id::Offset;
 
 impl Replica {
     /// A picture of this moment.
@@ -52,14 +53,14 @@ impl Replica {
 
     /// Behind which entry this replica may cut its log, if it is worth it.
     ///
-    /// Never above what flushed state covers. A group without history also keeps `keep` entries, and
-    /// everything that a voter may lack, because there is no other way to give it to that voter.
+    /// Never above what flushed state covers, and never what a voter may lack: without snapshots there
+    /// is no other way to give it to that voter. A group without history also keeps `keep` entries.
     pub(crate) fn cut_point(&self, keep: u64) -> Option<Index> {
         let tail = self.journal.tail(self.spec.id);
+        let limit = self.progress.flushed.min(self.shared_now());
         if self.spec.history {
-            return tail.cut_before(tail.start, self.progress.flushed);
+            return tail.cut_before(tail.start, limit);
         }
-        let limit = Index::new(self.progress.flushed.get().saturating_sub(keep));
-        tail.cut_before(crate::id::Offset::new(u64::MAX), limit.min(self.shared_now()))
+        tail.cut_before(Offset::new(u64::MAX), Index::new(limit.get().saturating_sub(keep)))
     }
 }
