@@ -28,7 +28,7 @@ fn model_matches(filter: &str, topic: &str) -> bool {
 }
 
 fn text() -> impl Strategy<Value = &'static str> {
-    prop::sample::select(vec!["a", "b", "", "$a", "a-", "a0", "A", "\u{e9}", "$", ".", "seventeen letters"])
+    prop::sample::select(vec!["a", "b", "", "$a", "a-", "a0", "A", "\u{e9}", "$", "a.", "seventeen letters"])
 }
 
 fn topic() -> impl Strategy<Value = String> {
@@ -211,11 +211,29 @@ fn random_topics_leave_nothing_behind() {
     trie.insert("keep/+", 1_u64);
     let before = trie.kept();
     for turn in 0..10_000_u64 {
-        let filter = format!("x/{turn}/+/{}/#", turn * 7);
+        let filter = format!("x/{turn}/+/a level of more than fifteen bytes {}/#", turn % 10);
         trie.insert(&filter, turn);
         trie.remove(&filter, &turn);
     }
     assert_eq!(trie.kept(), before);
+}
+
+#[test]
+fn levels_compare_with_their_length() {
+    let mut trie = Trie::new();
+    trie.insert("+/a", 1_u64);
+    trie.insert("+/fifteen letters", 2);
+    trie.insert("+/sixteen letters!", 3);
+    for (topic, expected) in [("x/a", 1), ("x/fifteen letters", 2), ("x/sixteen letters!", 3)] {
+        let mut out = Vec::new();
+        trie.matches(topic, &mut out);
+        assert_eq!(out, [expected], "{topic}");
+    }
+    for topic in ["x/a\0", "x/fifteen letters!", "x/sixteen letters", "x/a level that nobody asked for"] {
+        let mut out = Vec::new();
+        trie.matches(topic, &mut out);
+        assert!(out.is_empty(), "{topic}");
+    }
 }
 
 #[test]
