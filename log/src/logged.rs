@@ -58,9 +58,8 @@ impl Logged {
 
     /// What Raft gets back. No copy.
     pub(crate) fn to_raft(&self) -> eraftpb::Entry {
-        let mut raft = eraftpb::Entry::default();
-        raft.term = self.term().get();
-        raft.index = self.index().get();
+        let (term, index) = (self.term().get(), self.index().get());
+        let mut raft = eraftpb::Entry { term, index, ..Default::default() };
         match self {
             Self::Entry(entry) => raft.data = entry.envelope.clone(),
             Self::Bare(bare) => {

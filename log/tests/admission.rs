@@ -1,4 +1,5 @@
 //! What a leader appends and what it refuses.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod common;
 

@@ -2,6 +2,7 @@
 //!
 //! What must hold: nothing acknowledged is lost, one offset has one content everywhere and for ever,
 //! each term has one leader, and the same seed gives the same run.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

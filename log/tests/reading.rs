@@ -1,4 +1,5 @@
 //! Reading by offset, from memory and from disk; retention; cuts.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! What is on disk comes back: after a stop, and after a power cut at every step.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 mod common;
 

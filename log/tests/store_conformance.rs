@@ -1,4 +1,5 @@
 //! Both stores do what a store must do.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::sync::Arc;
 

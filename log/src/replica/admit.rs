@@ -15,11 +15,9 @@ impl Replica {
             Body::CloseBoot { .. } | Body::LogStart(_) => Bytes::new(),
         };
         self.check_room((ENVELOPE_BYTES + payload.len()) as u64)?;
-        let mut entry = eraftpb::Entry::default();
-        entry.data = header.encode(&payload);
-        let mut message = eraftpb::Message::default();
+        let entry = eraftpb::Entry { data: header.encode(&payload), ..Default::default() };
+        let mut message = eraftpb::Message { from: self.spec.replica.get(), ..Default::default() };
         message.set_msg_type(MessageType::MsgPropose);
-        message.from = self.spec.replica.get();
         message.set_entries(vec![entry].into());
         // Raft refuses while leadership is on its way to another replica, and beyond the byte limit.
         self.raft.raft.step(message).map_err(|_| Refusal::Full)?;

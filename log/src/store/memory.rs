@@ -18,7 +18,8 @@ pub struct MemoryStore {
     disk: Mutex<Disk>,
 }
 
-type Table = BTreeMap<(Space, Bytes), Bytes>;
+type Place = (Space, Bytes);
+type Table = BTreeMap<Place, Bytes>;
 
 #[derive(Debug, Default)]
 struct Disk {
@@ -230,7 +231,7 @@ fn apply(table: &mut Table, batch: &Batch) {
 }
 
 /// The bounds of a range in the table, or `None` for an empty range, which the table would not take.
-fn bounds(range: Range<'_>) -> Option<(Bound<(Space, Bytes)>, Bound<(Space, Bytes)>)> {
+fn bounds(range: Range<'_>) -> Option<(Bound<Place>, Bound<Place>)> {
     if range.from >= range.to {
         return None;
     }

@@ -1,4 +1,5 @@
 //! One node with its groups, driven by hand.
+#![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 use std::collections::BTreeMap;
