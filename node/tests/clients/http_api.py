@@ -1,6 +1,7 @@
 """The HTTP side: health, metrics and the admin API."""
 
 import base64
+import urllib.parse
 
 import pytest
 
@@ -39,6 +40,11 @@ def test_the_cluster_is_described(shared):
         assert partition["leader"] == cluster["node_id"]
 
 
+def test_the_api_describes_itself(shared):
+    paths = get(shared, "/api/v1/openapi.json")["paths"]
+    assert {"/healthz", "/readyz", "/metrics", "/api/v1/cluster", "/api/v1/clients/{client_id}"} <= set(paths)
+
+
 def test_a_client_is_listed_while_it_is_there(shared, connect, name):
     connect(name)
     one = get(shared, f"/api/v1/clients/{name}")
@@ -56,7 +62,7 @@ def every(broker, path):
     """All items, page by page, two at a time."""
     cursor, items = "", []
     while True:
-        page = get(broker, f"{path}?limit=2" + (f"&cursor={cursor}" if cursor else ""))
+        page = get(broker, f"{path}?limit=2" + (f"&cursor={urllib.parse.quote(cursor)}" if cursor else ""))
         assert len(page["items"]) <= 2
         items += page["items"]
         cursor = page.get("next_cursor")
