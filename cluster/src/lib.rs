@@ -1,1 +1,13 @@
-//! Holdfast cluster.
+//! Members, placement, and proposing to a leader.
+//!
+//! In a cluster of one every group has one replica and this node leads it; the shapes are those of many
+//! nodes: a proposer numbers what it proposes and keeps it until it is committed, so that it can say it again,
+//! in order, to the next leader, and it counts once.
+
+mod propose;
+mod placement;
+mod identity;
+
+pub use identity::{FORMAT, Identity, IdentityError};
+pub use placement::Placement;
+pub use propose::Proposals;

@@ -1,7 +1,24 @@
-//! Holdfast node.
+//! One node of Holdfast: doors, sessions, routes and delivery around the log.
+//!
+//! The modules are listed from the face to the ground; each uses only those below it. ARCHITECTURE.md draws the
+//! path of a publish through them.
 
-pub mod admin;
 pub mod args;
+pub mod start;
+mod listener;
+mod connection;
+mod driver;
+pub mod worker;
+pub mod hub;
+pub mod catchup;
+pub mod session;
+pub mod mail;
+pub mod admin;
+pub mod state;
+pub mod record;
+pub mod route;
+mod task;
+pub mod clock;
 pub mod config;
 pub mod metrics;
 pub mod topic;

@@ -6,6 +6,7 @@
 
 mod trie;
 
+mod edge;
 mod exact;
 mod level;
 mod range;

@@ -23,6 +23,9 @@ pub(super) struct Key {
 }
 
 impl Key {
+    /// The key of the empty text.
+    pub(super) const EMPTY: Self = Self { low: 0, high: 0 };
+
     /// The key of the short text at `start..end` of `whole`; `None` if the text is long.
     #[inline]
     fn short(whole: &[u8], start: usize, end: usize) -> Option<Self> {

@@ -7,18 +7,15 @@
 use std::hash::{BuildHasher, Hash};
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use smallvec::SmallVec;
 
+use super::edge::{Edges, NONE, Part};
 use super::exact::Exact;
 use super::filter::{is_wildcard, split_tail};
-use super::level::{Key, Levels, fold};
+use super::level::Levels;
 use super::values::Values;
 
 const ROOT: u32 = 0;
-
-/// In place of a node id: no node.
-const NONE: u32 = u32::MAX;
 
 /// One prefix of wildcard filters. What leads to it is in `Trie::edges`, or in `plus` of its parent.
 #[derive(Debug)]
@@ -33,31 +30,16 @@ struct Node<T> {
     rest: Values<T>,
 }
 
-/// `parent` goes to `child` by a literal level. All of it is inline: a probe that fails reads no node.
-#[derive(Debug)]
-struct Edge {
-    key: Key,
-    parent: u32,
-    child: u32,
-}
-
-/// One level of the topic at hand, with the hash of its key.
-struct Part {
-    key: Key,
-    hash: u64,
-}
-
 /// Filters and their subscribers. `T` is a small key; the trie never looks into it.
 ///
 /// Single-threaded. Filters must be without Share Name. Invariant: every node but the root has a value or a child.
 #[derive(Debug)]
 pub struct Trie<T> {
     hasher: RandomState,
-    seeds: [u64; 2],
     exact: Exact<T>,
     nodes: Vec<Node<T>>,
     free: Vec<u32>,
-    edges: HashTable<Edge>,
+    edges: Edges,
     levels: Levels,
     len: usize,
     version: u64,
@@ -74,12 +56,11 @@ impl<T: Copy + Eq + Hash> Trie<T> {
     pub fn new() -> Self {
         let hasher = RandomState::default();
         Self {
-            seeds: [hasher.hash_one(1), hasher.hash_one(2)],
+            edges: Edges::new([hasher.hash_one(1), hasher.hash_one(2)]),
             hasher,
             exact: Exact::new(),
             nodes: vec![Node::new()],
             free: Vec::new(),
-            edges: HashTable::new(),
             levels: Levels::new(),
             len: 0,
             version: 0,
@@ -138,52 +119,49 @@ impl<T: Copy + Eq + Hash> Trie<T> {
         self.version
     }
 
-    /// The stack is explicit because a topic may have 65,535 levels.
+    /// Goes down level by level with all prefixes that match so far: their lookups do not depend on one another, so
+    /// that the processor waits for memory once for all of them.
     fn walk(&self, topic: &str, out: &mut Vec<T>) {
-        let mut parts: SmallVec<[Part; 12]> = SmallVec::new();
-        let mut start = 0;
-        for (at, byte) in topic.bytes().enumerate() {
-            if byte == b'/' {
-                parts.push(self.part(topic, start, at));
-                start = at + 1;
-            }
-        }
-        parts.push(self.part(topic, start, topic.len()));
         // [MQTT-4.7.2-1]
-        let reserved = topic.starts_with('$');
-        let mut stack: SmallVec<[(u32, u32); 24]> = SmallVec::new();
-        stack.push((ROOT, 0));
-        while let Some((id, depth)) = stack.pop() {
+        let mut wild = !topic.starts_with('$');
+        let (mut here, mut below): (SmallVec<[u32; 16]>, SmallVec<[u32; 16]>) = Default::default();
+        here.push(ROOT);
+        let mut start = 0;
+        loop {
+            let rest = &topic.as_bytes()[start..];
+            let end = start + rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+            let part = self.part(topic, start, end);
+            for id in here.drain(..) {
+                let node = &self.nodes[id as usize];
+                if wild {
+                    node.rest.append_to(out);
+                    if node.plus != NONE {
+                        below.push(node.plus);
+                    }
+                }
+                if node.children > 0
+                    && let Some(child) = self.edges.find(id, part)
+                {
+                    below.push(child);
+                }
+            }
+            std::mem::swap(&mut here, &mut below);
+            if end == topic.len() || here.is_empty() {
+                break;
+            }
+            wild = true;
+            start = end + 1;
+        }
+        for id in here {
             let node = &self.nodes[id as usize];
-            let wild = depth > 0 || !reserved;
-            if wild {
-                node.rest.append_to(out);
-            }
-            let Some(part) = parts.get(depth as usize) else {
-                node.here.append_to(out);
-                continue;
-            };
-            if wild && node.plus != NONE {
-                stack.push((node.plus, depth + 1));
-            }
-            if node.children > 0
-                && let Some(child) = self.child(id, part)
-            {
-                stack.push((child, depth + 1));
-            }
+            node.rest.append_to(out);
+            node.here.append_to(out);
         }
     }
 
     #[inline]
     fn part(&self, topic: &str, start: usize, end: usize) -> Part {
-        let key = self.levels.key(topic, start, end);
-        Part { key, hash: key.hash(self.seeds) }
-    }
-
-    #[inline]
-    fn child(&self, parent: u32, part: &Part) -> Option<u32> {
-        let same = |edge: &Edge| edge.parent == parent && edge.key == part.key;
-        self.edges.find(edge_hash(parent, part.hash), same).map(|edge| edge.child)
+        self.edges.part(self.levels.key(topic, start, end))
     }
 
     /// The node where `filter` ends and whether it goes on with `#`; makes what is missing.
@@ -218,7 +196,7 @@ impl<T: Copy + Eq + Hash> Trie<T> {
             let plus = self.nodes[node as usize].plus;
             return (plus != NONE).then_some(plus);
         }
-        self.child(node, &self.part(level, 0, level.len()))
+        self.edges.find(node, self.part(level, 0, level.len()))
     }
 
     fn add_child(&mut self, parent: u32, level: &str) -> u32 {
@@ -228,10 +206,7 @@ impl<T: Copy + Eq + Hash> Trie<T> {
             return child;
         }
         let key = self.levels.acquire(level);
-        let seeds = self.seeds;
-        let hash = |edge: &Edge| edge_hash(edge.parent, edge.key.hash(seeds));
-        let edge = Edge { key, parent, child };
-        self.edges.insert_unique(hash(&edge), edge, hash);
+        self.edges.insert(parent, key, child);
         self.nodes[parent as usize].children += 1;
         child
     }
@@ -253,9 +228,7 @@ impl<T: Copy + Eq + Hash> Trie<T> {
             if *level == "+" {
                 self.nodes[*parent as usize].plus = NONE;
             } else {
-                let hash = edge_hash(*parent, self.part(level, 0, level.len()).hash);
-                let entry = self.edges.find_entry(hash, |edge| edge.child == *child);
-                entry.expect("the path was found by this edge").remove();
+                self.edges.remove(*parent, self.part(level, 0, level.len()));
                 self.nodes[*parent as usize].children -= 1;
                 self.levels.release(level);
             }
@@ -266,7 +239,7 @@ impl<T: Copy + Eq + Hash> Trie<T> {
             self.nodes.truncate(1);
             self.nodes.shrink_to_fit();
             self.free = Vec::new();
-            self.edges = HashTable::new();
+            self.edges = Edges::new([self.hasher.hash_one(1), self.hasher.hash_one(2)]);
             self.levels = Levels::new();
         }
     }
@@ -291,10 +264,4 @@ impl<T: Copy + Eq + Hash> Node<T> {
     fn is_bare(&self) -> bool {
         self.here.is_empty() && self.rest.is_empty() && self.plus == NONE && self.children == 0
     }
-}
-
-/// The hash of the edge that leaves `parent` by a level with this hash.
-#[inline]
-fn edge_hash(parent: u32, level: u64) -> u64 {
-    fold(level ^ u64::from(parent), 0x9e37_79b9_7f4a_7c15)
 }

@@ -1,0 +1,121 @@
+//! What is committed: into the machines, and on to whoever waits for it.
+
+use std::sync::Arc;
+
+use holdfast_log::{Committed, GroupId};
+
+use super::Hub;
+use super::machine::Applied;
+use super::tag::{OpTag, Part, Tag};
+use super::turn::HubError;
+use crate::mail::{Event, From, ShareMember};
+use crate::route::Partition;
+use crate::state::session::op::{Kind, OutboxDone};
+use crate::state::session::Outcome;
+
+impl Hub {
+    pub(super) fn apply(&mut self, committed: &Committed) -> Result<(), HubError> {
+        let entry = committed.entry();
+        let (group, index) = (entry.group, entry.index);
+        let (applied, changes) = self.machines.apply(committed)?;
+        self.engine.persist(group, index, changes)?;
+        let tag = self.proposals.committed(committed);
+        match applied {
+            Applied::Records(partition) => {
+                for post in self.workers.iter_mut().filter(|post| post.feeding) {
+                    post.events.push(Event::Entry(partition, Arc::clone(entry)));
+                }
+                self.keeping.counted(entry.count);
+                if let Some(Tag::Publishes(parts)) = tag {
+                    self.settle_parts(partition, parts);
+                }
+            }
+            Applied::Ops(outcomes) => {
+                if let Some(Tag::Ops(tags)) = tag {
+                    for ((op, outcome), tag) in outcomes.into_iter().zip(tags) {
+                        self.done(&op, outcome, tag);
+                    }
+                }
+                self.send_outbox(group);
+            }
+            Applied::Boot(_) | Applied::Quiet => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn settle_parts(&mut self, partition: Partition, parts: Vec<Part>) {
+        for part in parts {
+            match part {
+                Part::Worker { worker, count } => {
+                    let settled = Event::Settled { partition, count, refused: None };
+                    self.post(worker).settled.push(settled);
+                }
+                Part::Will { group, number } => {
+                    self.accept_op(group, Kind::OutboxDone(OutboxDone { number }), OpTag::Quiet);
+                }
+            }
+        }
+    }
+
+    fn done(&mut self, op: &Kind, outcome: Outcome, tag: OpTag) {
+        match (tag, outcome) {
+            (OpTag::Attach(from), Outcome::Attached(attached)) => self.attached(from, attached),
+            (OpTag::Detach, Outcome::Stale) => self.late_detach(op),
+            (OpTag::Reply(From { worker, connection, tag }), outcome) => {
+                let outcome = Ok(outcome);
+                self.post(worker).events.push(Event::SessionDone { connection, tag, outcome });
+            }
+            (OpTag::ShareJoin(from, member), outcome) => self.share_joined(from, member, outcome),
+            (OpTag::ShareFlush { worker, tag }, _) if tag != 0 => {
+                self.post(worker).events.push(Event::ShareFlushed(tag));
+            }
+            (OpTag::Outbox { group, number }, _) => {
+                self.accept_op(group, Kind::OutboxDone(OutboxDone { number }), OpTag::Quiet);
+                self.share_closed(op);
+            }
+            (OpTag::Forget(reply), Outcome::Removed(owner)) => {
+                if let (Some(owner), Kind::Forget(op)) = (owner, op) {
+                    self.fence(owner, &op.client_id, false);
+                }
+                // The caller may have gone away meanwhile.
+                let _ = reply.send(true);
+            }
+            _ => {}
+        }
+        if let Kind::OutboxDone(_) = op {
+            self.attach_ready();
+        }
+    }
+
+    fn share_joined(&mut self, from: From, mut member: Box<ShareMember>, outcome: Outcome) {
+        let group = self.route.session_group(&member.share);
+        if let Some(share) = self.machines.sessions_of(group).share(&member.share) {
+            member.window = share.window.clone();
+            let dispatcher = self.dispatcher(&member.share);
+            self.feed(dispatcher);
+            self.post(dispatcher).events.push(Event::ShareMember(member));
+        }
+        let (connection, tag) = (from.connection, from.tag);
+        self.post(from.worker).events.push(Event::SessionDone { connection, tag, outcome: Ok(outcome) });
+    }
+
+    fn share_closed(&mut self, op: &Kind) {
+        let Kind::ShareLeave(op) = op else { return };
+        let group: GroupId = self.route.session_group(&op.share);
+        if self.machines.sessions_of(group).share(&op.share).is_none() {
+            let dispatcher = self.dispatcher(&op.share);
+            self.post(dispatcher).events.push(Event::ShareClosed(op.share.clone()));
+        }
+    }
+
+    /// The worker that dispatches a shared subscription.
+    fn dispatcher(&self, share: &str) -> u32 {
+        dispatcher(share, self.workers.len())
+    }
+}
+
+/// The worker of `workers` that dispatches a shared subscription.
+pub(crate) fn dispatcher(share: &str, workers: usize) -> u32 {
+    let workers = u64::try_from(workers).expect("a handful");
+    u32::try_from(crate::route::hash(share.as_bytes()) % workers).expect("below the number of workers")
+}

@@ -1,0 +1,221 @@
+//! Housekeeping by the clock: deadlines of sessions and retained messages, retention, flushing, disk space.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast_log::{Body, Offset, Stamp};
+use prost::Message;
+
+use super::Hub;
+use super::machine::Machines;
+use super::tag::{OpTag, Tag};
+use super::turn::HubError;
+use crate::mail::{Flushing, Request};
+use crate::metrics::{Levels, PartitionLevels, set_levels, set_partition};
+use crate::route::Partition;
+use crate::state::partition::{Command, CommandKind, Messages, Purge};
+use crate::state::session::op::{Expire, Kind};
+use crate::state::session::{Figures, Sessions};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// Computing floors walks all durable sessions.
+const RETENTION_EVERY: Duration = Duration::from_secs(10);
+
+/// Limits of what is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Messages older than this are dropped once no durable session needs them.
+    pub age: Duration,
+    /// So are the oldest beyond this many bytes per partition.
+    pub bytes: u64,
+    /// Beyond this many bytes per partition even those that a session needs are dropped.
+    pub hard_bytes: u64,
+    /// Bytes of log and state beyond which new messages are refused; 0: no limit.
+    pub store_bytes_max: u64,
+    /// Free bytes of the file system below which new messages are refused.
+    pub reserve_bytes: u64,
+}
+
+/// When what was looked at last.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    pub(super) limits: Limits,
+    /// How writes are synced, as the admin API shows it.
+    pub(super) fsync: String,
+    /// New messages are refused.
+    pub(super) full: bool,
+    /// Bytes used and free, as of the last look.
+    used: (u64, u64),
+    deadlines_at: Duration,
+    space_at: Duration,
+    retention_at: Duration,
+    flushing: bool,
+    records: u64,
+}
+
+impl Keeping {
+    pub(super) fn new(limits: Limits, fsync: String) -> Self {
+        Self {
+            limits,
+            fsync,
+            full: false,
+            used: (0, 0),
+            deadlines_at: Duration::ZERO,
+            space_at: Duration::ZERO,
+            retention_at: RETENTION_EVERY,
+            flushing: false,
+            records: 0,
+        }
+    }
+
+    pub(super) fn counted(&mut self, records: u32) {
+        self.records += u64::from(records);
+    }
+}
+
+impl Hub {
+    pub(super) fn keep(&mut self) -> Result<(), HubError> {
+        let now = self.clock.monotonic();
+        if now >= self.keeping.deadlines_at {
+            self.keeping.deadlines_at = now + super::TICK;
+            self.keep_deadlines();
+        }
+        if now >= self.keeping.space_at {
+            self.keeping.space_at = now + SECOND;
+            self.keep_space()?;
+        }
+        if now >= self.keeping.retention_at {
+            self.keeping.retention_at = now + RETENTION_EVERY;
+            self.keep_retention();
+            self.engine.compact()?;
+        }
+        if !self.keeping.flushing && self.engine.wants_flush() {
+            self.start_flush()?;
+        }
+        Ok(())
+    }
+
+    /// The last sync and flush before the process ends on request.
+    pub(super) fn keep_last(mut self) -> Result<(), HubError> {
+        let mut requests = Vec::new();
+        self.inbox.take(&mut requests);
+        self.turn(&mut requests)?;
+        if !self.keeping.flushing {
+            self.engine.flush_state()?;
+        }
+        Ok(())
+    }
+
+    fn keep_deadlines(&mut self) {
+        let now = self.now();
+        for group in self.route.all_session_groups() {
+            if self.machines.sessions[Machines::session_index(group)].due(now) {
+                self.accept_op(group, Kind::Expire(Expire {}), OpTag::Quiet);
+            }
+        }
+        for partition in self.route.all_partitions() {
+            if self.machines.partitions[partition.index()].due(now) {
+                let command = Command { kind: Some(CommandKind::Purge(Purge {})) };
+                let body = Body::Command(Bytes::from(command.encode_to_vec()));
+                self.proposals.push(partition.group(), body, Tag::Quiet);
+            }
+        }
+    }
+
+    fn keep_space(&mut self) -> Result<(), HubError> {
+        let usage = self.reader.usage()?;
+        let Limits { store_bytes_max, reserve_bytes, .. } = self.keeping.limits;
+        let used = usage.log_bytes + usage.state_bytes;
+        // Some slack before it opens again, so that it does not flutter.
+        let slack = if self.keeping.full { 20 } else { 0 };
+        let short = usage.free_bytes < reserve_bytes + reserve_bytes / 100 * slack;
+        let over = store_bytes_max > 0 && used + store_bytes_max / 100 * slack > store_bytes_max;
+        let full = short || over;
+        if full != self.keeping.full {
+            self.keeping.full = full;
+            if full {
+                let free = usage.free_bytes;
+                tracing::error!(free, used, "the disk is full: new messages are refused");
+                // What retention may give back is wanted now.
+                self.keeping.retention_at = Duration::ZERO;
+            } else {
+                tracing::info!(free = usage.free_bytes, used, "there is space again");
+            }
+        }
+        self.keeping.used = (used, usage.free_bytes);
+        self.show_levels();
+        Ok(())
+    }
+
+    /// Sets the gauges of what only the hub knows.
+    fn show_levels(&self) {
+        for partition in self.route.all_partitions() {
+            let Some(status) = self.engine.status(partition.group()) else { continue };
+            let levels = PartitionLevels {
+                term: status.term().get(),
+                leads: status.role.leads,
+                committed: status.committed.get(),
+                applied: status.applied.get(),
+                first_offset: status.first_offset.get(),
+                next_offset: status.next_offset.get(),
+            };
+            set_partition(u32::from(partition.get()), &levels);
+        }
+        let sessions = self.machines.sessions.iter().map(Sessions::figures);
+        let figures = sessions.fold(Figures::default(), Figures::and);
+        let retained: usize = self.machines.partitions.iter().map(Messages::retained_len).sum();
+        set_levels(&Levels {
+            sessions_connected: figures.connected,
+            sessions_disconnected: figures.disconnected,
+            subscriptions: figures.subscriptions,
+            retained: retained as u64,
+            storage_bytes: self.keeping.used.0,
+            storage_free_bytes: self.keeping.used.1,
+            ..Levels::default()
+        });
+    }
+
+    /// Cuts each partition where age and bytes say so, but not past what a session needs, unless the hard
+    /// limit says so.
+    fn keep_retention(&mut self) {
+        let mut floors = self.machines.next.clone();
+        for sessions in &self.machines.sessions {
+            sessions.lower_floors(self.machines.route(), &mut floors);
+        }
+        let limits = self.keeping.limits;
+        let age = u64::try_from(limits.age.as_millis()).unwrap_or(u64::MAX);
+        let older_than = Stamp::new(self.now().saturating_sub(age));
+        for partition in self.route.all_partitions() {
+            let group = partition.group();
+            let soft = self.engine.log_start_for(group, older_than, limits.bytes).map_or(0, Offset::get);
+            let hard = self.engine.log_start_for(group, Stamp::new(0), limits.hard_bytes).map_or(0, Offset::get);
+            let start = soft.min(floors[partition.index()]).max(hard);
+            self.cut(partition, start);
+        }
+    }
+
+    fn cut(&mut self, partition: Partition, start: u64) {
+        let group = partition.group();
+        let first = self.engine.status(group).map_or(0, |status| status.first_offset.get());
+        if start > first && self.proposals.open(group) == 0 {
+            self.proposals.push(group, Body::LogStart(Offset::new(start)), Tag::Quiet);
+        }
+    }
+
+    fn start_flush(&mut self) -> Result<(), HubError> {
+        let flush = self.engine.flush_begin()?;
+        let inbox = std::sync::Arc::clone(&self.inbox);
+        self.keeping.flushing = true;
+        let spawned = std::thread::Builder::new().name("flush".to_owned()).spawn(move || {
+            inbox.send_one(Request::Flushed(Flushing(flush.run())));
+        });
+        if let Err(error) = spawned {
+            tracing::warn!(%error, "cannot start a thread to flush on; trying again later");
+        }
+        Ok(())
+    }
+
+    pub(super) fn flushed(&mut self) {
+        self.keeping.flushing = false;
+    }
+}

@@ -1,0 +1,191 @@
+//! The machines of all groups, and taking in what is committed.
+
+use holdfast_log::{Committed, GroupId, Kind, StateBatch};
+use prost::Message;
+
+use crate::route::{META, Partition, Route};
+use crate::state::changes::Changes;
+use crate::state::meta::{Meta, MetaOp};
+use crate::state::partition::{Command, Messages};
+use crate::state::session::op::Ops;
+use crate::state::session::{Outcome, Sessions};
+
+/// The machines, by group.
+#[derive(Debug)]
+pub(super) struct Machines {
+    route: Route,
+    pub(super) meta: Meta,
+    pub(super) sessions: Vec<Sessions>,
+    pub(super) partitions: Vec<Messages>,
+    /// Applied next offset of each partition.
+    pub(super) next: Vec<u64>,
+}
+
+/// What applying one entry came to.
+#[derive(Debug)]
+pub(super) enum Applied {
+    /// Records of a partition.
+    Records(Partition),
+    /// Session operations, with an outcome each.
+    Ops(Vec<(crate::state::session::op::Kind, Outcome)>),
+    /// A boot epoch was granted.
+    Boot(u64),
+    /// Nothing that anyone waits for.
+    Quiet,
+}
+
+/// An entry or a row that this program cannot have written.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// An entry of a future version or a damaged one.
+    #[error("{group} holds an entry that this version does not know; upgrade this node")]
+    Unknown {
+        /// The group.
+        group: GroupId,
+    },
+    /// A row of derived state.
+    #[error("the derived state of {group} is damaged at key {key:?}")]
+    Row {
+        /// The group.
+        group: GroupId,
+        /// The key.
+        key: Vec<u8>,
+    },
+}
+
+impl Machines {
+    pub(super) fn new(route: Route) -> Self {
+        Self {
+            route,
+            meta: Meta::default(),
+            sessions: route.all_session_groups().map(|group| Sessions::new(group.get())).collect(),
+            partitions: route.all_partitions().map(|_| Messages::default()).collect(),
+            next: vec![0; usize::from(route.partitions())],
+        }
+    }
+
+    /// All groups of the cluster.
+    pub(super) fn groups(route: Route) -> Vec<GroupId> {
+        let partitions = route.all_partitions().map(Partition::group);
+        std::iter::once(META).chain(route.all_session_groups()).chain(partitions).collect()
+    }
+
+    /// Index of a session group in `sessions`.
+    pub(super) fn session_index(group: GroupId) -> usize {
+        group.get() as usize - 1
+    }
+
+    pub(super) fn sessions_of(&self, group: GroupId) -> &Sessions {
+        &self.sessions[Self::session_index(group)]
+    }
+
+    pub(super) fn load(&mut self, group: GroupId, key: &[u8], value: &[u8]) -> Result<(), MachineError> {
+        let fine = match Partition::of_group(group) {
+            Some(partition) => self.partitions[partition.index()].load(key, value),
+            None if group == META => self.meta.load(key, value),
+            None => self.sessions[Self::session_index(group)].load(key, value).is_ok(),
+        };
+        if fine { Ok(()) } else { Err(MachineError::Row { group, key: key.to_vec() }) }
+    }
+
+    /// After the last row of a group.
+    pub(super) fn loaded_of(&mut self, group: GroupId) {
+        if group != META && Partition::of_group(group).is_none() {
+            self.sessions[Self::session_index(group)].loaded_all();
+        }
+    }
+
+    /// Applies one committed entry. Depends on the log alone.
+    pub(super) fn apply(&mut self, committed: &Committed) -> Result<(Applied, StateBatch), MachineError> {
+        let mut changes = Changes::default();
+        let group = committed.entry().group;
+        let applied = match Partition::of_group(group) {
+            Some(partition) => self.apply_partition(partition, committed, &mut changes)?,
+            None if group == META => self.apply_meta(committed, &mut changes)?,
+            None => self.apply_session(committed, &mut changes)?,
+        };
+        Ok((applied, batch(changes)))
+    }
+
+    fn apply_partition(
+        &mut self,
+        partition: Partition,
+        committed: &Committed,
+        changes: &mut Changes,
+    ) -> Result<Applied, MachineError> {
+        let entry = committed.entry();
+        let machine = &mut self.partitions[partition.index()];
+        self.next[partition.index()] = entry.end().get();
+        match entry.kind {
+            Kind::Records => {
+                machine.apply(entry.base.get(), entry.stamp.get(), &entry.payload, changes);
+                Ok(Applied::Records(partition))
+            }
+            Kind::Command => {
+                let command = Command::decode(&*entry.payload).ok().and_then(|command| command.kind);
+                machine.command(entry.stamp.get(), command.ok_or_else(|| unknown(entry.group))?, changes);
+                Ok(Applied::Quiet)
+            }
+            Kind::CloseBoot { .. } | Kind::LogStart { .. } => Ok(Applied::Quiet),
+        }
+    }
+
+    fn apply_meta(&mut self, committed: &Committed, changes: &mut Changes) -> Result<Applied, MachineError> {
+        let entry = committed.entry();
+        if entry.kind != Kind::Command {
+            return Ok(Applied::Quiet);
+        }
+        let op = MetaOp::decode(&*entry.payload).ok().and_then(|op| op.kind);
+        let granted = self.meta.apply(&op.ok_or_else(|| unknown(entry.group))?, changes);
+        Ok(granted.map_or(Applied::Quiet, Applied::Boot))
+    }
+
+    fn apply_session(&mut self, committed: &Committed, changes: &mut Changes) -> Result<Applied, MachineError> {
+        let entry = committed.entry();
+        let machine = &mut self.sessions[Self::session_index(entry.group)];
+        match entry.kind {
+            Kind::Command => {
+                let ops = Ops::decode(&*entry.payload).map_err(|_| unknown(entry.group))?;
+                let mut outcomes = Vec::with_capacity(ops.ops.len());
+                for op in ops.ops {
+                    let kind = op.kind.ok_or_else(|| unknown(entry.group))?;
+                    let outcome = machine.apply(entry.stamp.get(), &kind, changes);
+                    outcomes.push((kind, outcome));
+                }
+                Ok(Applied::Ops(outcomes))
+            }
+            Kind::CloseBoot { node, boot } => {
+                machine.close_boot(entry.stamp.get(), node.get(), boot.get(), changes);
+                Ok(Applied::Quiet)
+            }
+            Kind::Records | Kind::LogStart { .. } => Err(unknown(entry.group)),
+        }
+    }
+
+    /// Route of the cluster.
+    pub(super) fn route(&self) -> Route {
+        self.route
+    }
+}
+
+fn unknown(group: GroupId) -> MachineError {
+    MachineError::Unknown { group }
+}
+
+/// A key that is put and deleted in one entry ends as its last change says.
+fn batch(changes: Changes) -> StateBatch {
+    let mut last = std::collections::HashMap::with_capacity(changes.rows.len());
+    for (key, value) in changes.rows {
+        last.insert(key, value);
+    }
+    let mut batch = StateBatch::default();
+    for (key, value) in last {
+        match value {
+            Some(value) => batch.puts.push((key, value)),
+            None => batch.deletes.push(key),
+        }
+    }
+    batch.puts.sort_unstable();
+    batch.deletes.sort_unstable();
+    batch
+}

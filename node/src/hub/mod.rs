@@ -1,0 +1,101 @@
+//! The hub: the one thread that owns the log engine and the replicated machines.
+//!
+//! A turn takes in what workers asked for, packs it into one proposal per group, lets the engine write and sync
+//! once for all groups, applies what is committed, and hands the results to the workers as batches. It never
+//! touches a socket and never waits but for requests and the disk.
+//!
+//! Invariant: a `Settled`, `Attached` or `SessionDone` leaves only after the entry it speaks of is committed,
+//! which the engine says only after a majority has synced it.
+
+mod open;
+mod turn;
+mod query;
+mod keep;
+mod attach;
+mod outbox;
+mod retained;
+mod apply;
+mod propose;
+mod machine;
+mod tag;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_cluster::Proposals;
+use holdfast_log::{Effects, Engine, NodeId, Reader};
+
+use crate::clock::Clock;
+use crate::mail::{Event, From, Mailbox, Request};
+use crate::route::Route;
+use attach::Attaching;
+use keep::Keeping;
+use machine::Machines;
+pub use keep::Limits;
+pub use turn::HubError;
+pub use open::{OpenError, Opened, Plan, open};
+use propose::Pending;
+use tag::Tag;
+
+/// How often an idle hub looks at its clocks.
+pub(crate) const TICK: Duration = Duration::from_millis(50);
+
+/// The hub.
+pub struct Hub {
+    engine: Engine,
+    reader: Reader,
+    machines: Machines,
+    proposals: Proposals<Tag>,
+    effects: Effects,
+    pending: Pending,
+    route: Route,
+    node: NodeId,
+    boot: u64,
+    clock: Arc<dyn Clock>,
+    inbox: Arc<Mailbox<Request>>,
+    workers: Vec<Post>,
+    attaching: HashMap<String, Attaching>,
+    barriers: Vec<Barrier>,
+    keeping: Keeping,
+    /// Highest outbox entry of each session group that is under way.
+    outbox_sent: Vec<u64>,
+    identity: holdfast_cluster::Identity,
+    advertised: String,
+    stopping: bool,
+}
+
+/// What is to be sent to one worker at the end of the turn.
+#[derive(Debug)]
+struct Post {
+    mailbox: Arc<Mailbox<Event>>,
+    events: Vec<Event>,
+    /// Leaves after the events of all workers, so that what a publisher does next cannot overtake them.
+    settled: Vec<Event>,
+    /// It gets the entries of all partitions.
+    feeding: bool,
+}
+
+/// A worker waits until everything published before is applied.
+#[derive(Debug)]
+struct Barrier {
+    from: From,
+    /// Applied next offset to wait for, by partition.
+    wait: Vec<u64>,
+}
+
+impl Hub {
+    /// The node's number.
+    pub fn node(&self) -> u64 {
+        self.node.get()
+    }
+
+    /// Group time as this node's clock has it, milliseconds.
+    fn now(&self) -> u64 {
+        self.clock.wall()
+    }
+
+    fn post(&mut self, worker: u32) -> &mut Post {
+        &mut self.workers[worker as usize]
+    }
+}

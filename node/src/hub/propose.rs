@@ -1,0 +1,150 @@
+//! Packing a turn's requests: one entry per partition and per session group.
+
+use bytes::Bytes;
+use holdfast_log::{Body, GroupId, Refusal, Stamp};
+use prost::Message;
+
+use super::Hub;
+use super::machine::Machines;
+use super::tag::{OpTag, Part, Tag};
+use crate::mail::{Batch, Event, Refused};
+use crate::record::{EntryFlags, Record, Records};
+use crate::route::Partition;
+use crate::state::session::op::{Kind, Op, Ops};
+
+/// Bytes of records that one entry holds at most, unless a single batch is larger: one append to a replica
+/// stays well below a megabyte.
+const ENTRY_BYTES_MAX: usize = 256 * 1024;
+
+/// What waits to be proposed.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    partitions: Vec<Vec<Packed>>,
+    touched: Vec<Partition>,
+    ops: Vec<(Vec<Op>, Vec<OpTag>)>,
+}
+
+/// An entry in the making.
+#[derive(Debug, Default)]
+struct Packed {
+    flags: EntryFlags,
+    count: u32,
+    bytes: Vec<u8>,
+    parts: Vec<Part>,
+}
+
+impl Pending {
+    pub(super) fn new(partitions: usize, session_groups: usize) -> Self {
+        let mut pending = Self::default();
+        pending.partitions.resize_with(partitions, Vec::new);
+        pending.ops.resize_with(session_groups, Default::default);
+        pending
+    }
+
+    fn packed(&mut self, partition: Partition, more: usize) -> &mut Packed {
+        let entries = &mut self.partitions[partition.index()];
+        if entries.is_empty() {
+            self.touched.push(partition);
+        }
+        if entries.last().is_none_or(|last| last.count > 0 && last.bytes.len() + more > ENTRY_BYTES_MAX) {
+            entries.push(Packed { bytes: vec![0], ..Packed::default() });
+        }
+        entries.last_mut().expect("pushed when empty")
+    }
+
+    fn nothing(&self) -> bool {
+        self.touched.is_empty() && self.ops.iter().all(|(ops, _)| ops.is_empty())
+    }
+}
+
+impl Hub {
+    /// Takes in the publishes of one worker and turn.
+    pub(super) fn accept_publishes(&mut self, batch: Batch) {
+        if self.keeping.full {
+            let (partition, count) = (batch.partition, batch.count);
+            let refused = Some(Refused::Full);
+            self.post(batch.worker).settled.push(Event::Settled { partition, count, refused });
+            return;
+        }
+        let part = Part::Worker { worker: batch.worker, count: batch.count };
+        if batch.flags.stateful() {
+            self.accept_stateful(&batch, part);
+            return;
+        }
+        let packed = self.pending.packed(batch.partition, batch.bytes.len());
+        packed.count += batch.count;
+        packed.bytes.extend_from_slice(&batch.bytes);
+        packed.parts.push(part);
+    }
+
+    /// Records with tokens: those that are in the log already are left out, so that the log holds each once. They
+    /// are settled with this entry, which is after the original's.
+    fn accept_stateful(&mut self, batch: &Batch, part: Part) {
+        let machine = &self.machines.partitions[batch.partition.index()];
+        let packed = self.pending.packed(batch.partition, batch.bytes.len());
+        packed.flags = packed.flags.or(batch.flags);
+        for record in Records::bare(&batch.bytes) {
+            let repeats = record.token.is_some_and(|token| {
+                machine.repeats(token)
+                    || Records::bare(&packed.bytes[1..]).any(|other| {
+                        other.token.is_some_and(|other| {
+                            (other.incarnation, other.token) == (token.incarnation, token.token)
+                        })
+                    })
+            });
+            if !repeats {
+                record.encode(&mut packed.bytes);
+                packed.count += 1;
+            }
+        }
+        packed.parts.push(part);
+    }
+
+    /// Takes in a will of a session group's outbox.
+    pub(super) fn accept_will(&mut self, record: &Record<'_>, group: GroupId, number: u64) {
+        let partition = self.route.partition_of_slot(record.slot);
+        let token = record.token.expect("a will has a token");
+        let repeats = self.machines.partitions[partition.index()].repeats(token);
+        let packed = self.pending.packed(partition, record.payload.len());
+        if !repeats {
+            packed.flags = packed.flags.or(EntryFlags::STATEFUL);
+            packed.count += 1;
+            record.encode(&mut packed.bytes);
+        }
+        packed.parts.push(Part::Will { group, number });
+    }
+
+    /// Takes in a session operation.
+    pub(super) fn accept_op(&mut self, group: GroupId, op: Kind, tag: OpTag) {
+        let (ops, tags) = &mut self.pending.ops[Machines::session_index(group)];
+        ops.push(op.into());
+        tags.push(tag);
+    }
+
+    /// Offers what is pending to the leaders. `false`: there was nothing new.
+    pub(super) fn propose(&mut self) -> Result<bool, Refusal> {
+        let new = !self.pending.nothing();
+        for partition in std::mem::take(&mut self.pending.touched) {
+            for mut packed in std::mem::take(&mut self.pending.partitions[partition.index()]) {
+                if packed.count == 0 {
+                    // Only repeats: their originals are committed or are ahead in the same lane.
+                    self.settle_parts(partition, packed.parts);
+                    continue;
+                }
+                packed.bytes[0] = packed.flags.get();
+                let body = Body::Records { count: packed.count, bytes: Bytes::from(packed.bytes) };
+                self.proposals.push(partition.group(), body, Tag::Publishes(packed.parts));
+            }
+        }
+        let stamp = Stamp::new(self.now());
+        for (group, (ops, tags)) in self.route.all_session_groups().zip(&mut self.pending.ops) {
+            if !ops.is_empty() {
+                let ops = Ops { ops: std::mem::take(ops) };
+                let body = Body::Command(Bytes::from(ops.encode_to_vec()));
+                self.proposals.push(group, body, Tag::Ops(std::mem::take(tags)));
+            }
+        }
+        self.proposals.send(&mut self.engine, stamp)?;
+        Ok(new)
+    }
+}

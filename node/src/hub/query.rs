@@ -1,0 +1,301 @@
+//! Answers to the admin API, from the machines; subscriptions of connected sessions come from their workers.
+
+use std::sync::Arc;
+
+use holdfast_log::GroupStatus;
+use tokio::sync::oneshot;
+
+use super::Hub;
+use super::machine::Machines;
+use super::tag::OpTag;
+use crate::admin::{
+    Client, Cluster, Lag, Node, NodeState, Page, PageQuery, Partition as PartitionView, Payload, Query, Reason,
+    Replica, ReplicaState, Retained, SessionState, Subscription, Time,
+};
+use crate::mail::{Event, Gather};
+use crate::route::Partition;
+use crate::state::partition::Bounds;
+use crate::state::session::op::{Forget, Kind};
+use crate::state::session::record::{NEVER, Record};
+use crate::state::session::{Sessions, position};
+
+/// Topics looked at for one answer at most; a wider walk goes on with the next page.
+const LOOKED_MAX: usize = 65_536;
+
+impl Hub {
+    pub(super) fn query(&mut self, query: Query) {
+        // Whoever asked may have gone away: an answer that nobody takes is no error.
+        match query {
+            Query::Ready { reply } => drop(reply.send(self.reasons())),
+            Query::Cluster { reply } => drop(reply.send(self.cluster())),
+            Query::Clients { state, prefix, page, reply } => {
+                drop(reply.send(self.clients(state, &prefix, &page)));
+            }
+            Query::Client { client_id, reply } => {
+                let record = self.sessions(&client_id).get(&client_id);
+                drop(reply.send(record.map(|record| self.client(record))));
+            }
+            Query::Disconnect { client_id, forget, reply } => self.disconnect(client_id, forget, reply),
+            Query::ClientSubscriptions { client_id, page, reply } => {
+                self.client_subscriptions(client_id, page, reply);
+            }
+            Query::Subscriptions { filter, topic, page, reply } => {
+                self.subscriptions(Wanted { client_id: None, filter, topic }, page, |page| {
+                    drop(reply.send(page));
+                });
+            }
+            Query::Retained { filter, page, reply } => drop(reply.send(self.retained(filter, &page))),
+        }
+    }
+
+    fn sessions(&self, client_id: &str) -> &Sessions {
+        self.machines.sessions_of(self.route.session_group(client_id))
+    }
+
+    fn statuses(&self) -> Vec<GroupStatus> {
+        Machines::groups(self.route).into_iter().filter_map(|group| self.engine.status(group)).collect()
+    }
+
+    fn reasons(&self) -> Vec<Reason> {
+        let mut reasons = Vec::new();
+        if self.stopping {
+            reasons.push(Reason { code: "stopping".into(), detail: "the node is stopping".into() });
+        }
+        for status in self.statuses().iter().filter(|status| status.role.leader.is_none()) {
+            let detail = format!("group {} has no leader", status.group);
+            reasons.push(Reason { code: "no_leader".into(), detail });
+        }
+        reasons
+    }
+
+    fn cluster(&self) -> Cluster {
+        let node = self.node.get();
+        let partitions = self.route.all_partitions().filter_map(|partition| {
+            let status = self.engine.status(partition.group())?;
+            Some(PartitionView {
+                id: u32::from(partition.get()),
+                leader: status.role.leader.map(|_| node),
+                term: status.term().get(),
+                replicas: vec![Replica {
+                    node,
+                    state: if status.role.leads { ReplicaState::Leader } else { ReplicaState::Follower },
+                    r#match: status.last.get(),
+                }],
+                first_offset: status.first_offset.get(),
+                next_offset: status.next_offset.get(),
+                committed: status.committed.get(),
+            })
+        });
+        Cluster {
+            cluster_id: self.identity.cluster_id.clone(),
+            node_id: node,
+            fsync: self.keeping.fsync.clone(),
+            nodes: vec![Node {
+                id: node,
+                address: self.advertised.clone(),
+                state: NodeState::Alive,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            }],
+            partitions: partitions.collect(),
+        }
+    }
+
+    fn clients(&self, state: Option<SessionState>, prefix: &str, page: &PageQuery) -> Page<Client> {
+        // Groups are walked side by side, each in the order of its client ids.
+        let after = page.after.as_deref();
+        let mut found: Vec<&Record> = Vec::new();
+        for sessions in &self.machines.sessions {
+            let fits = sessions.after(after).filter(|record| {
+                let connected = record.core.owner.is_some();
+                record.core.client_id.starts_with(prefix)
+                    && state.is_none_or(|state| (state == SessionState::Connected) == connected)
+            });
+            found.extend(fits.take(page.limit + 1));
+        }
+        found.sort_unstable_by(|a, b| a.core.client_id.cmp(&b.core.client_id));
+        let more = found.len() > page.limit;
+        let items: Vec<Client> = found.iter().take(page.limit).map(|record| self.client(record)).collect();
+        let next = items.last().filter(|_| more).map(|client| client.client_id.clone());
+        Page { items, next }
+    }
+
+    fn client(&self, record: &Record) -> Client {
+        let core = &record.core;
+        let connected = core.owner.is_some();
+        let backlog = self.lag(record).iter().map(|lag| lag.messages).sum();
+        Client {
+            client_id: core.client_id.clone(),
+            state: if connected { SessionState::Connected } else { SessionState::Disconnected },
+            node: self.node.get(),
+            protocol: match core.level {
+                3 => "3.1",
+                4 => "3.1.1",
+                _ => "5.0",
+            }
+            .to_owned(),
+            address: connected.then(|| core.peer.clone()),
+            since: Time(core.since),
+            keep_alive_seconds: core.keep_alive,
+            session_expiry_seconds: (core.expiry != NEVER).then_some(core.expiry),
+            subscriptions: record.subscriptions.len() as u64,
+            inflight: record.window.flights.len() as u64,
+            backlog,
+        }
+    }
+
+    /// How far the committed cursor of a durable session is behind.
+    fn lag(&self, record: &Record) -> Vec<Lag> {
+        if !record.core.durable() || record.window.live {
+            return Vec::new();
+        }
+        let route = self.route;
+        let reads = |partition: Partition| {
+            record.subscriptions.iter().find(|subscription| {
+                !subscription.filter.starts_with("$share/")
+                    && route.covers(&subscription.filter).contains(partition)
+            })
+        };
+        let behind = route.all_partitions().filter_map(|partition| {
+            let number = u32::from(partition.get());
+            let start = position(&reads(partition)?.starts, number).unwrap_or(0);
+            let next = position(&record.window.next, number).unwrap_or(start).max(start);
+            let messages = self.machines.next[partition.index()].saturating_sub(next);
+            Some(Lag { partition: number, messages })
+        });
+        behind.collect()
+    }
+
+    fn disconnect(&mut self, client_id: String, forget: bool, reply: oneshot::Sender<bool>) {
+        let group = self.route.session_group(&client_id);
+        let Some(record) = self.sessions(&client_id).get(&client_id) else {
+            drop(reply.send(false));
+            return;
+        };
+        let owner = record.core.owner;
+        if forget {
+            self.accept_op(group, Kind::Forget(Forget { client_id }), OpTag::Forget(reply));
+            return;
+        }
+        if let Some(owner) = owner {
+            self.fence(owner, &client_id, false);
+        }
+        drop(reply.send(true));
+    }
+
+    fn client_subscriptions(
+        &mut self,
+        client_id: String,
+        page: PageQuery,
+        reply: oneshot::Sender<Option<Page<Subscription>>>,
+    ) {
+        let Some(record) = self.sessions(&client_id).get(&client_id) else {
+            drop(reply.send(None));
+            return;
+        };
+        let lag = self.lag(record);
+        let wanted = Wanted { client_id: Some(client_id), filter: None, topic: None };
+        self.subscriptions(wanted, page, move |mut page| {
+            for item in &mut page.items {
+                item.lag = Some(lag.clone());
+            }
+            drop(reply.send(Some(page)));
+        });
+    }
+
+    /// Asks the workers for the subscriptions of connected sessions; those of absent ones are here.
+    fn subscriptions(
+        &mut self,
+        wanted: Wanted,
+        page: PageQuery,
+        finish: impl FnOnce(Page<Subscription>) + Send + 'static,
+    ) {
+        let mut absent = Vec::new();
+        for record in self.machines.sessions.iter().flat_map(|sessions| sessions.after(None)) {
+            if record.core.owner.is_none() {
+                absent.extend(record.subscriptions.iter().filter_map(|subscription| view(record, subscription)));
+            }
+        }
+        let gather = Gather::new(self.workers.len(), absent, move |mut found| {
+            found.retain(|subscription| wanted.fits(subscription));
+            finish(cut(found, wanted.client_id.is_some(), &page));
+        });
+        let gather = Arc::new(gather);
+        for post in &mut self.workers {
+            post.events.push(Event::Subscriptions(Arc::clone(&gather)));
+        }
+    }
+
+    fn retained(&self, filter: Option<String>, page: &PageQuery) -> Page<Retained> {
+        let filter = filter.unwrap_or_else(|| "#".to_owned());
+        let from = page.after.as_ref().map_or_else(String::new, |after| format!("{after}\0"));
+        let bounds = Bounds {
+            hits_max: page.limit + 1,
+            looked_max: LOOKED_MAX,
+            below: u64::MAX,
+            now: self.now(),
+        };
+        let mut items = Vec::new();
+        for machine in &self.machines.partitions {
+            for hit in machine.scan(&filter, &from, bounds).hits {
+                let record = hit.retained.record();
+                let expires = record.expiry.map(|seconds| Time(hit.retained.stamp + u64::from(seconds) * 1_000));
+                items.push(Retained {
+                    topic: hit.topic.to_owned(),
+                    qos: record.qos.get(),
+                    published: Time(hit.retained.stamp),
+                    expires,
+                    payload: Payload(bytes::Bytes::copy_from_slice(record.payload)),
+                });
+            }
+        }
+        items.sort_unstable_by(|a, b| a.topic.cmp(&b.topic));
+        let more = items.len() > page.limit;
+        items.truncate(page.limit);
+        let next = items.last().filter(|_| more).map(|item| item.topic.clone());
+        Page { items, next }
+    }
+}
+
+/// Which subscriptions are asked for.
+struct Wanted {
+    client_id: Option<String>,
+    filter: Option<String>,
+    topic: Option<String>,
+}
+
+impl Wanted {
+    fn fits(&self, subscription: &Subscription) -> bool {
+        self.client_id.as_ref().is_none_or(|wanted| *wanted == subscription.client_id)
+            && self.filter.as_ref().is_none_or(|wanted| *wanted == subscription.filter)
+            && self
+                .topic
+                .as_ref()
+                .is_none_or(|topic| crate::topic::matches_filter(&subscription.filter, topic))
+    }
+}
+
+/// A subscription of an absent session.
+fn view(
+    record: &Record,
+    subscription: &crate::state::session::record::Subscription,
+) -> Option<Subscription> {
+    let options = u8::try_from(subscription.options).ok()?;
+    let id = (subscription.id > 0).then_some(subscription.id);
+    Subscription::of(&record.core.client_id, &subscription.filter, options, id)
+}
+
+/// One page, in the order of client id and filter.
+fn cut(mut found: Vec<Subscription>, of_one: bool, page: &PageQuery) -> Page<Subscription> {
+    let key = |subscription: &Subscription| match (&subscription.share, of_one) {
+        (Some(share), true) => format!("$share/{share}/{}", subscription.filter),
+        (None, true) => subscription.filter.clone(),
+        (Some(share), false) => format!("{}\0$share/{share}/{}", subscription.client_id, subscription.filter),
+        (None, false) => format!("{}\0{}", subscription.client_id, subscription.filter),
+    };
+    found.retain(|subscription| page.after.as_ref().is_none_or(|after| key(subscription) > *after));
+    found.sort_by_cached_key(key);
+    let more = found.len() > page.limit;
+    found.truncate(page.limit);
+    let next = found.last().filter(|_| more).map(key);
+    Page { items: found, next }
+}

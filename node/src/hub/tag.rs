@@ -1,0 +1,66 @@
+//! What is remembered with a proposal until it is committed.
+
+use holdfast_log::GroupId;
+
+use crate::mail::{From, ShareMember};
+
+/// For one entry.
+#[derive(Debug)]
+pub(super) enum Tag {
+    /// Publishes, in the order of their records.
+    Publishes(Vec<Part>),
+    /// Session operations, one for each.
+    Ops(Vec<OpTag>),
+    /// Nobody waits.
+    Quiet,
+}
+
+/// A run of records in an entry.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// From a worker.
+    Worker {
+        /// Which.
+        worker: u32,
+        /// How many records it gets settled.
+        count: u32,
+    },
+    /// A will from a session group's outbox.
+    Will {
+        /// The session group.
+        group: GroupId,
+        /// Number in its outbox.
+        number: u64,
+    },
+}
+
+/// For one session operation.
+#[derive(Debug)]
+pub(super) enum OpTag {
+    /// Nobody waits.
+    Quiet,
+    /// Answered with its outcome.
+    Reply(From),
+    /// A CONNECT.
+    Attach(From),
+    /// The end of a connection, with its last window in case that another owner took over.
+    Detach,
+    /// A member joins a shared subscription.
+    ShareJoin(From, Box<ShareMember>),
+    /// The window of a shared subscription.
+    ShareFlush {
+        /// Worker that dispatches it.
+        worker: u32,
+        /// Its number.
+        tag: u64,
+    },
+    /// An outbox entry of another session group is done by this.
+    Outbox {
+        /// The session group.
+        group: GroupId,
+        /// Number in its outbox.
+        number: u64,
+    },
+    /// An operator removes a session.
+    Forget(tokio::sync::oneshot::Sender<bool>),
+}

@@ -1,0 +1,224 @@
+//! From the hub, the reader and other workers to a worker.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use holdfast_log::Entry;
+
+use super::{After, ConnectionKey, Gather, Refused};
+use crate::route::Partition;
+use crate::state::session::op::ShareWindow;
+use crate::state::session::{Attached, Outcome};
+
+/// An event for a worker.
+#[derive(Debug)]
+pub enum Event {
+    /// A committed entry of a partition; every later one follows.
+    Entry(Partition, Arc<Entry>),
+    /// From here on the worker gets the entries of all partitions; the next offset of each.
+    FeedStarted(Arc<[u64]>),
+    /// The oldest `count` records that the worker has outstanding for the partition are settled.
+    Settled {
+        /// The partition.
+        partition: Partition,
+        /// How many.
+        count: u32,
+        /// They were not appended, for this reason.
+        refused: Option<Refused>,
+    },
+    /// A CONNECT is committed and nobody else holds the session any more.
+    Attached(ConnectionKey, Box<Attached>),
+    /// The connection lost its session to another before it had it.
+    Superseded(ConnectionKey),
+    /// A session operation is committed.
+    SessionDone {
+        /// The connection.
+        connection: ConnectionKey,
+        /// Its number.
+        tag: u64,
+        /// What it came to, or why it was not tried.
+        outcome: Result<Outcome, Refused>,
+    },
+    /// Answer to a barrier: everything below has been sent as `Entry` before, everything from here on comes after.
+    Started {
+        /// The connection.
+        connection: ConnectionKey,
+        /// Number of the request.
+        tag: u64,
+        /// Next offset of each partition.
+        starts: Arc<[u64]>,
+    },
+    /// Retained messages.
+    Retained(Box<RetainedPage>),
+    /// Close the connection: another owns the session, or an operator wants it. Answered by `Released`.
+    Fence {
+        /// The connection.
+        connection: ConnectionKey,
+        /// Client Identifier.
+        client_id: String,
+        /// The session was taken over, rather than ended by an operator.
+        taken_over: bool,
+    },
+    /// Entries read from the log.
+    Read(Box<ReadAnswer>),
+    /// QoS 0 records that arrived at another worker, end to end.
+    Live(Live),
+    /// A member of a shared subscription that this worker dispatches.
+    ShareMember(Box<ShareMember>),
+    /// A member's connection has left a shared subscription: what it held at QoS 1 is free again.
+    ShareGone {
+        /// `$share/name/filter`.
+        share: Arc<str>,
+        /// The member's client id.
+        client_id: Arc<str>,
+        /// The member's worker.
+        worker: u32,
+        /// The member's connection.
+        connection: ConnectionKey,
+        /// It will not come back: what it held at QoS 2 is dropped.
+        ended: bool,
+    },
+    /// The shared subscription has no members left anywhere.
+    ShareClosed(String),
+    /// A window of a shared subscription is committed.
+    ShareFlushed(u64),
+    /// A message of a shared subscription for a connection of this worker.
+    Assign(Box<Assign>),
+    /// A member has finished messages of a shared subscription.
+    ShareDone {
+        /// `$share/name/filter`.
+        share: Arc<str>,
+        /// The member's client id.
+        client_id: Arc<str>,
+        /// (partition, offset).
+        done: (u16, u64),
+    },
+    /// The dispatcher has recorded that a QoS 2 message is finished, so the member may forget it.
+    ShareSettled {
+        /// The member's connection.
+        connection: ConnectionKey,
+        /// (partition, offset).
+        done: (u16, u64),
+    },
+    /// A new connection for this worker.
+    Accepted(std::net::TcpStream, std::net::SocketAddr),
+    /// The admin API asks for the subscriptions that live here.
+    Subscriptions(Arc<Gather>),
+    /// Close everything with 0x8B, then stop.
+    Stop,
+}
+
+/// QoS 0 records that arrived at another worker.
+#[derive(Debug)]
+pub struct Live {
+    /// Records end to end.
+    pub bytes: Vec<u8>,
+    /// Group time of arrival, ms.
+    pub stamp: u64,
+}
+
+/// Retained messages of one partition walk.
+#[derive(Debug)]
+pub struct RetainedPage {
+    /// The connection.
+    pub connection: ConnectionKey,
+    /// Number of the request.
+    pub tag: u64,
+    /// In byte order of their topics.
+    pub hits: Vec<RetainedHit>,
+    /// Where to go on; `None`: that was all.
+    pub next: Option<After>,
+}
+
+/// One retained message.
+#[derive(Clone, Debug)]
+pub struct RetainedHit {
+    /// Partition.
+    pub partition: Partition,
+    /// Offset it was published at.
+    pub offset: u64,
+    /// Group time, ms.
+    pub stamp: u64,
+    /// The record.
+    pub record: Bytes,
+}
+
+/// What a worker wants read from the log.
+#[derive(Debug)]
+pub struct Read {
+    /// Worker.
+    pub worker: u32,
+    /// The session's connection; none for a shared subscription.
+    pub connection: Option<ConnectionKey>,
+    /// Number that the answer carries back.
+    pub tag: u64,
+    /// The partition.
+    pub partition: Partition,
+    /// First offset.
+    pub from: u64,
+    /// Only entries that may hold a message matching one of these; empty: exactly `offsets`.
+    pub filters: Arc<[String]>,
+    /// Exact offsets wanted, rising; used when `filters` is empty.
+    pub offsets: Vec<u64>,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub struct ReadAnswer {
+    /// The session's connection; none for a shared subscription.
+    pub connection: Option<ConnectionKey>,
+    /// Number of the request.
+    pub tag: u64,
+    /// The partition.
+    pub partition: Partition,
+    /// Entries, rising.
+    pub entries: Vec<Arc<Entry>>,
+    /// Everything below has been looked at.
+    pub through: u64,
+    /// Offsets below this were truncated.
+    pub truncated: u64,
+}
+
+/// A member of a shared subscription.
+#[derive(Debug)]
+pub struct ShareMember {
+    /// `$share/name/filter`.
+    pub share: String,
+    /// The member's client id.
+    pub client_id: String,
+    /// Worker and connection of the member.
+    pub worker: u32,
+    /// The member's connection.
+    pub connection: ConnectionKey,
+    /// The session outlives its connection.
+    pub durable: bool,
+    /// Subscription options byte.
+    pub options: u32,
+    /// Subscription Identifier, 0: none.
+    pub id: u32,
+    /// Messages it may have at a time.
+    pub capacity: u32,
+    /// The committed window of the shared subscription.
+    pub window: ShareWindow,
+    /// QoS 2 messages that the member's session holds already.
+    pub held: Vec<(u16, u64)>,
+}
+
+/// A message of a shared subscription for one member.
+#[derive(Debug)]
+pub struct Assign {
+    /// The member's connection.
+    pub connection: ConnectionKey,
+    /// `$share/name/filter`.
+    pub share: Arc<str>,
+    /// Subscription options byte of the member.
+    pub options: u32,
+    /// Subscription Identifier, 0: none.
+    pub id: u32,
+    /// Where the message stands; `None`: QoS 0, `live` holds it.
+    pub place: Option<(Partition, u64, Arc<Entry>)>,
+    /// The record of a QoS 0 message.
+    pub live: Vec<u8>,
+    /// Group time of arrival, ms.
+    pub stamp: u64,
+}

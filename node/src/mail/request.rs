@@ -1,0 +1,155 @@
+//! From workers and the admin thread to the hub.
+
+use holdfast_log::{Flushed, GroupId, StoreError};
+
+use super::{ConnectionKey, ShareMember};
+use crate::admin::Query;
+use crate::record::EntryFlags;
+use crate::route::Partition;
+use crate::state::session::op::{Kind, ShareJoin, ShareWindow};
+use crate::state::session::record::Window;
+
+/// Who asks, and under which number it wants the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct From {
+    /// Worker.
+    pub worker: u32,
+    /// Its connection.
+    pub connection: ConnectionKey,
+    /// Number that the answer carries back.
+    pub tag: u64,
+}
+
+/// A request to the hub.
+#[derive(Debug)]
+pub enum Request {
+    /// Publishes of one worker and turn for one partition.
+    Publish(Batch),
+    /// An operation for a session group; answered when it is committed.
+    Session {
+        /// Who asks.
+        from: From,
+        /// The group.
+        group: GroupId,
+        /// The operation.
+        op: Kind,
+    },
+    /// As `Session`, and nobody waits for it.
+    Note {
+        /// The group.
+        group: GroupId,
+        /// The operation.
+        op: Kind,
+    },
+    /// Where do the partitions stand? Answered by `Started` when all that was published before is applied.
+    Barrier(From),
+    /// A member joins a shared subscription; answered as `Session`, and its dispatcher is told.
+    ShareJoin {
+        /// Who asks.
+        from: From,
+        /// The operation.
+        op: ShareJoin,
+        /// What the dispatcher is told, without the window.
+        member: Box<ShareMember>,
+    },
+    /// Retained messages for a subscription.
+    Retained(Box<RetainedScan>),
+    /// The old owner of a session has let go of it.
+    Released(Box<Released>),
+    /// Cursor and assignments of a shared subscription; `tag` comes back to the worker when committed.
+    ShareFlush(Box<ShareFlush>),
+    /// A question of the admin API.
+    Query(Query),
+    /// The derived state has been written out.
+    Flushed(Flushing),
+    /// Stop: sync what is there and end.
+    Stop,
+}
+
+/// How a flush on another thread ended.
+pub struct Flushing(pub Result<Flushed, StoreError>);
+
+impl std::fmt::Debug for Flushing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Flushing").field(&self.0.is_ok()).finish()
+    }
+}
+
+/// Publishes of one worker and turn for one partition, as records end to end.
+#[derive(Debug)]
+pub struct Batch {
+    /// Worker that waits for the acknowledgement.
+    pub worker: u32,
+    /// The partition.
+    pub partition: Partition,
+    /// Union of the records' flags.
+    pub flags: EntryFlags,
+    /// Number of records; acknowledged cumulatively, in order.
+    pub count: u32,
+    /// The records.
+    pub bytes: Vec<u8>,
+}
+
+/// A scan of the retained messages that a filter matches.
+#[derive(Debug)]
+pub struct RetainedScan {
+    /// Who asks.
+    pub from: From,
+    /// Topic Filter.
+    pub filter: String,
+    /// Only what was published below these offsets, one for each partition.
+    pub below: Vec<u64>,
+    /// Where to go on.
+    pub after: After,
+}
+
+/// A place in the walk over retained messages: partitions in order, topics in byte order within each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct After {
+    /// Partition number.
+    pub partition: u16,
+    /// Where to go on in it, which need not be a topic; empty at its start.
+    pub topic: String,
+}
+
+impl After {
+    /// The form that a session record keeps.
+    pub fn to_text(&self) -> String {
+        format!("{}\0{}", self.partition, self.topic)
+    }
+
+    /// From [`After::to_text`]; the start where it says nothing.
+    pub fn from_text(text: &str) -> Self {
+        text.split_once('\0').map_or_else(Self::default, |(partition, topic)| Self {
+            partition: partition.parse().unwrap_or_default(),
+            topic: topic.to_owned(),
+        })
+    }
+}
+
+/// The answer of a fenced owner.
+#[derive(Debug)]
+pub struct Released {
+    /// Client Identifier.
+    pub client_id: String,
+    /// The last cursor and window of a durable session.
+    pub window: Option<Window>,
+}
+
+/// A shared subscription's window, to be committed.
+#[derive(Debug)]
+pub struct ShareFlush {
+    /// Worker that dispatches it.
+    pub worker: u32,
+    /// Comes back in [`super::Event::ShareFlushed`]; 0: nobody waits.
+    pub tag: u64,
+    /// The window.
+    pub window: ShareWindow,
+}
+
+/// Why a batch was not appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// No space on the disk, or the quota is used up.
+    Full,
+}

@@ -1,0 +1,210 @@
+//! From the client: publishes that are not acknowledged yet.
+//!
+//! Acknowledgements leave in the order in which the publishes came [MQTT-4.6.0-2], although partitions commit
+//! them in any order. A QoS 2 message of a durable session waits for its intent to be committed, and whatever the
+//! client publishes after it waits behind it.
+//!
+//! ```text
+//! QoS 2:   PUBLISH -> Intending -> Stored -> (PUBREC) -> PUBREL -> (PUBCOMP), forgotten
+//! ```
+
+use std::collections::{HashMap, VecDeque};
+
+use holdfast_codec::ReasonCode;
+
+use crate::record::{EntryFlags, Token};
+use crate::route::Partition;
+use crate::state::session::record::Intent;
+
+/// Publishes that are not acknowledged.
+#[derive(Debug, Default)]
+pub struct Inbound {
+    queue: VecDeque<Queued>,
+    /// Number of the first in `queue`.
+    base: u64,
+    /// QoS 2 messages between PUBLISH and PUBREL, by Packet Identifier.
+    exactly_once: HashMap<u16, Once, foldhash::fast::RandomState>,
+    /// Publishes that wait behind an intent.
+    pub held: VecDeque<Held>,
+    /// How many of `held` are covered by the commit that is under way; 0: none is.
+    pub committing: usize,
+    /// QoS 0 publishes that went through the log because they are retained, and are not settled.
+    pub logged_qos0: u32,
+    next_token: u64,
+}
+
+#[derive(Debug)]
+struct Queued {
+    packet_id: u16,
+    ack: Ack,
+    done: Option<ReasonCode>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Once {
+    hash: u64,
+    token: u64,
+    stored: bool,
+    /// The PUBREL is being committed.
+    releasing: bool,
+}
+
+/// With what a publish is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// QoS 0 through the log: not at all.
+    None,
+    /// PUBACK.
+    PubAck,
+    /// PUBREC.
+    PubRec,
+}
+
+/// A publish that waits behind an intent.
+#[derive(Debug)]
+pub struct Held {
+    /// Where it goes; `None`: it is routed live.
+    pub partition: Option<Partition>,
+    /// The record.
+    pub record: Vec<u8>,
+    /// Flags of the record.
+    pub flags: EntryFlags,
+    /// How the client gets to know.
+    pub ack: Ack,
+    /// Packet Identifier, 0 at QoS 0.
+    pub packet_id: u16,
+    /// What must be committed first.
+    pub intent: Option<Intent>,
+}
+
+/// What a QoS 2 PUBLISH is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// New, or to be proposed again, with this token.
+    Propose(u64),
+    /// A repeat of one that is stored: PUBREC at once.
+    Stored,
+    /// A repeat of one that is under way: its PUBREC will come.
+    UnderWay,
+}
+
+/// A settled publish that the client is now told about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// How.
+    pub ack: Ack,
+    /// Packet Identifier.
+    pub packet_id: u16,
+    /// Result.
+    pub reason: ReasonCode,
+}
+
+impl Inbound {
+    /// Goes on from the intents of a resumed session.
+    pub fn resume(intents: &[Intent], next_token: u64) -> Self {
+        let mut inbound = Self { next_token: next_token.max(1), ..Self::default() };
+        for intent in intents {
+            let packet_id = u16::try_from(intent.packet_id).expect("a packet identifier");
+            // Whether its record was appended is unknown, so a repeat proposes the same token again.
+            let once = Once { hash: intent.hash, token: intent.token, stored: false, releasing: false };
+            inbound.exactly_once.insert(packet_id, once);
+        }
+        inbound
+    }
+
+    /// Publishes that the client has outstanding, as Receive Maximum counts them. MQTT 5.0, 4.9.
+    pub fn outstanding(&self) -> usize {
+        let queued = self.queue.iter().filter(|queued| queued.ack == Ack::PubAck).count();
+        queued + self.exactly_once.len()
+    }
+
+    /// Is it certain that fewer than `maximum` are outstanding? Cheaper than counting.
+    pub fn below(&self, maximum: usize) -> bool {
+        self.queue.len() + self.exactly_once.len() < maximum
+    }
+
+    /// A QoS 2 PUBLISH arrived. `hash` is over topic and payload.
+    pub fn arrives(&mut self, packet_id: u16, hash: u64) -> Arrival {
+        let queued = self.queued(packet_id);
+        match self.exactly_once.get(&packet_id) {
+            Some(once) if once.hash == hash && once.stored => Arrival::Stored,
+            Some(once) if once.hash == hash && queued => Arrival::UnderWay,
+            Some(once) if once.hash == hash => Arrival::Propose(once.token),
+            _ => {
+                let token = self.next_token;
+                self.next_token += 1;
+                let once = Once { hash, token, stored: false, releasing: false };
+                self.exactly_once.insert(packet_id, once);
+                Arrival::Propose(token)
+            }
+        }
+    }
+
+    fn queued(&self, packet_id: u16) -> bool {
+        self.queue.iter().any(|queued| queued.ack == Ack::PubRec && queued.packet_id == packet_id)
+    }
+
+    /// The token a record carries to its partition.
+    pub fn token(&self, incarnation: u64, token: u64) -> Token {
+        let lowest_open = self.exactly_once.values().map(|once| once.token).min().unwrap_or(token);
+        Token { incarnation, token, lowest_open }
+    }
+
+    /// Puts a publish into the order of acknowledgements; its number there.
+    pub fn push(&mut self, packet_id: u16, ack: Ack) -> u64 {
+        self.queue.push_back(Queued { packet_id, ack, done: None });
+        self.base + self.queue.len() as u64 - 1
+    }
+
+    /// A publish is settled.
+    pub fn settle(&mut self, number: u64, reason: ReasonCode) {
+        let at = usize::try_from(number - self.base).expect("a queue fits memory");
+        let queued = &mut self.queue[at];
+        queued.done = Some(reason);
+        match queued.ack {
+            Ack::PubRec if reason.is_error() => {
+                self.exactly_once.remove(&queued.packet_id);
+            }
+            Ack::PubRec => {
+                if let Some(once) = self.exactly_once.get_mut(&queued.packet_id) {
+                    once.stored = true;
+                }
+            }
+            Ack::None => self.logged_qos0 -= 1,
+            Ack::PubAck => {}
+        }
+    }
+
+    /// The next acknowledgement that may leave.
+    pub fn poll(&mut self) -> Option<Pending> {
+        loop {
+            let reason = self.queue.front()?.done?;
+            let queued = self.queue.pop_front().expect("just seen");
+            self.base += 1;
+            if queued.ack != Ack::None {
+                return Some(Pending { ack: queued.ack, packet_id: queued.packet_id, reason });
+            }
+        }
+    }
+
+    /// A PUBREL arrived. `true`: the identifier is known and not already being released.
+    pub fn release(&mut self, packet_id: u16) -> bool {
+        match self.exactly_once.get_mut(&packet_id) {
+            Some(once) if !once.releasing => {
+                once.releasing = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Is a PUBREL of this identifier being committed?
+    pub fn releasing(&self, packet_id: u16) -> bool {
+        self.exactly_once.get(&packet_id).is_some_and(|once| once.releasing)
+    }
+
+    /// The PUBREL is committed, or needs no commit: forget the identifier.
+    pub fn released(&mut self, packet_id: u16) {
+        self.exactly_once.remove(&packet_id);
+    }
+}

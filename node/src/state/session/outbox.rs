@@ -1,0 +1,79 @@
+//! What a session group still owes to other groups: wills to publish, shared subscriptions to leave.
+//!
+//! An entry stays until the other group has it, so it is done once whoever leads. Numbers double as tokens.
+
+use std::collections::BTreeMap;
+
+use super::record::Will;
+use crate::state::changes::Changes;
+use crate::state::session::key;
+
+/// Everything outstanding, by number.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    pub(super) entries: BTreeMap<u64, Entry>,
+}
+
+/// One thing to do.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Entry {
+    /// Session it comes from.
+    #[prost(string, tag = "1")]
+    pub client_id: String,
+    /// What to do.
+    #[prost(oneof = "Task", tags = "2, 3")]
+    pub task: Option<Task>,
+}
+
+/// The kinds of task.
+#[derive(Clone, PartialEq, prost::Oneof)]
+pub enum Task {
+    /// Publish a will in its topic's partition.
+    #[prost(message, tag = "2")]
+    Will(Box<Will>),
+    /// Leave a shared subscription.
+    #[prost(message, tag = "3")]
+    LeaveShare(Leave),
+}
+
+/// Leave a shared subscription.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Leave {
+    /// `$share/name/filter`.
+    #[prost(string, tag = "1")]
+    pub share: String,
+    /// Incarnation of the session that leaves.
+    #[prost(uint64, tag = "2")]
+    pub incarnation: u64,
+}
+
+impl Outbox {
+    /// Adds a task under a number that was never used before.
+    pub(super) fn add(&mut self, number: u64, client_id: &str, task: Task, changes: &mut Changes) {
+        let entry = Entry { client_id: client_id.to_owned(), task: Some(task) };
+        changes.put(key::outbox(number), &entry);
+        self.entries.insert(number, entry);
+    }
+
+    /// The other group has it.
+    pub(super) fn done(&mut self, number: u64, changes: &mut Changes) {
+        if self.entries.remove(&number).is_some() {
+            changes.delete(key::outbox(number));
+        }
+    }
+
+    /// Entries numbered above `after`, in order.
+    pub fn after(&self, after: u64) -> impl Iterator<Item = (u64, &Entry)> {
+        self.entries.range(after + 1..).map(|(number, entry)| (*number, entry))
+    }
+
+    /// Lowest number that is outstanding.
+    pub fn lowest_open(&self) -> Option<u64> {
+        self.entries.keys().next().copied()
+    }
+
+    /// Has this session a will that is not yet in its partition?
+    pub fn holds_will_of(&self, client_id: &str) -> bool {
+        self.entries.values().any(|entry| entry.client_id == client_id && matches!(entry.task, Some(Task::Will(_))))
+    }
+}

@@ -1,0 +1,306 @@
+//! A worker: the connections of one thread, their sessions and their delivery. No IO: bytes and events come in,
+//! bytes and requests go out, and whoever owns the sockets moves them.
+//!
+//! Order of calls: any number of [`Worker::input`], [`Worker::event`] and [`Worker::tick`], then
+//! [`Worker::settle`], then the driver writes out every connection of [`Worker::take_dirty`] and sends what
+//! [`Worker::settle`] filled. Nothing is locked and nothing waits.
+
+mod event;
+mod input;
+mod connect;
+mod publish;
+mod subscribe;
+mod ack;
+mod deliver;
+mod pull;
+mod owed;
+mod commit;
+mod share;
+mod close;
+mod send;
+mod matching;
+mod tail;
+mod wheel;
+mod conn;
+mod tally;
+mod settings;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use slab::Slab;
+
+use crate::mail::{ConnectionKey, Event, Read, Request};
+use crate::record::EntryFlags;
+use crate::route::{Partition, Route};
+pub use conn::{Conn, Phase};
+pub use input::Close;
+use matching::Matching;
+use send::Frames;
+pub use settings::Settings;
+use share::Shares;
+use tail::Tails;
+pub use tally::Tally;
+use wheel::Wheel;
+
+/// Time as a worker sees it; the driver sets it before each call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Now {
+    /// Milliseconds that never go back.
+    pub monotonic: u64,
+    /// Milliseconds since 1970.
+    pub wall: u64,
+}
+
+/// Who a worker is.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its number.
+    pub worker: u32,
+    /// Number of workers of the node.
+    pub workers: u32,
+    /// The node.
+    pub node: u64,
+    /// The node's boot epoch.
+    pub boot: u64,
+    /// The table of slots.
+    pub route: Route,
+    /// Which workers have a subscription.
+    pub interested: Arc<[AtomicBool]>,
+}
+
+/// What leaves a worker at the end of a turn.
+#[derive(Debug, Default)]
+pub struct Outgoing {
+    /// To the hub.
+    pub requests: Vec<Request>,
+    /// To the log reader.
+    pub reads: Vec<Read>,
+    /// To other workers, by number.
+    pub peers: Vec<Vec<Event>>,
+}
+
+/// A worker.
+pub struct Worker {
+    place: Place,
+    settings: Arc<Settings>,
+    /// Time of the current call.
+    pub now: Now,
+    conns: Slab<Conn>,
+    generation: u32,
+    matching: Matching,
+    tails: Tails,
+    shares: Shares,
+    frames: Frames,
+    batches: Vec<PartitionBatch>,
+    touched: Vec<Partition>,
+    /// QoS 0 records for other workers, by number.
+    live: Vec<Vec<u8>>,
+    wheel: Wheel,
+    /// Connections with something to write.
+    dirty: Vec<u32>,
+    /// Connections that keep an output buffer until the clock takes it.
+    buffered: Vec<u32>,
+    /// Connections whose session may go on reading the log.
+    pulls: VecDeque<u32>,
+    /// Durable sessions with something to commit.
+    uncommitted: Vec<ConnectionKey>,
+    /// Those of them whose commit leaves with this turn.
+    urgent: Vec<ConnectionKey>,
+    swept_at: u32,
+    committed_at: u64,
+    tails_at: u64,
+    /// SUBSCRIBEs and UNSUBSCRIBEs under way, by connection and number.
+    requests: HashMap<(ConnectionKey, u64), subscribe::Asking, foldhash::fast::RandomState>,
+    request: u64,
+    /// Connections with publishes held behind an intent.
+    holding: Vec<ConnectionKey>,
+    /// Bytes of publishes that are not settled.
+    outstanding: usize,
+    /// Durable sessions here, by session group index.
+    durables: Vec<u32>,
+    out: Outgoing,
+    counters: Tally,
+    stopping: bool,
+}
+
+/// Publishes of this turn for one partition, and those that wait to be settled.
+#[derive(Debug, Default)]
+struct PartitionBatch {
+    flags: EntryFlags,
+    count: u32,
+    bytes: Vec<u8>,
+    /// One for each record that is not settled, in order.
+    waiting: VecDeque<Waiting>,
+}
+
+/// A record that is not settled.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    connection: ConnectionKey,
+    /// Its number in the session's order of acknowledgements.
+    number: u64,
+    bytes: u32,
+}
+
+impl Worker {
+    /// A worker without connections.
+    pub fn new(place: Place, settings: Arc<Settings>, counters: Tally) -> Self {
+        let partitions = usize::from(place.route.partitions());
+        let workers = place.workers as usize;
+        let mut batches = Vec::new();
+        batches.resize_with(partitions, PartitionBatch::default);
+        let mut out = Outgoing::default();
+        out.peers.resize_with(workers, Vec::new);
+        Self {
+            durables: vec![0; usize::from(place.route.session_groups())],
+            tails: Tails::new(partitions),
+            live: vec![Vec::new(); workers],
+            place,
+            settings,
+            now: Now::default(),
+            conns: Slab::new(),
+            generation: 0,
+            matching: Matching::default(),
+            shares: Shares::default(),
+            frames: Frames::default(),
+            batches,
+            touched: Vec::new(),
+            wheel: Wheel::default(),
+            dirty: Vec::new(),
+            buffered: Vec::new(),
+            pulls: VecDeque::new(),
+            uncommitted: Vec::new(),
+            urgent: Vec::new(),
+            swept_at: 0,
+            committed_at: 0,
+            tails_at: 0,
+            requests: HashMap::default(),
+            request: 0,
+            holding: Vec::new(),
+            outstanding: 0,
+            out,
+            counters,
+            stopping: false,
+        }
+    }
+
+    /// The connection of this key, if it is still the same one.
+    pub fn conn(&mut self, key: ConnectionKey) -> Option<&mut Conn> {
+        self.conns.get_mut(key.slot as usize).filter(|conn| conn.generation == key.generation)
+    }
+
+    /// Connections with something to write, or to close, since the last call.
+    pub fn take_dirty(&mut self, into: &mut Vec<u32>) {
+        debug_assert!(into.is_empty(), "the last batch was written whole");
+        std::mem::swap(&mut self.dirty, into);
+    }
+
+    /// The connection in a place of [`Worker::take_dirty`].
+    pub fn conn_at(&mut self, slot: u32) -> Option<&mut Conn> {
+        self.conns.get_mut(slot as usize)
+    }
+
+    /// A connection's output is written: its buffer is kept for the next second, in case that more comes.
+    pub fn written(&mut self, slot: u32) {
+        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
+        conn.out.clear();
+        conn.written = 0;
+        if !conn.buffered {
+            conn.buffered = true;
+            self.buffered.push(slot);
+        }
+    }
+
+    /// A part of a connection's output is written: what is left moves to the front.
+    pub fn compact(&mut self, slot: u32) {
+        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
+        conn.out.drain(..conn.written);
+        conn.written = 0;
+    }
+
+    /// A socket took something: its session may have room again.
+    pub fn drained(&mut self, slot: u32) {
+        self.pull_later(slot);
+    }
+
+    /// A socket that was full takes more.
+    pub fn writable(&mut self, key: ConnectionKey) {
+        self.mark_dirty(key.slot);
+    }
+
+    /// Gives buffers back that nothing waits in.
+    fn free_buffers(&mut self) {
+        let conns = &mut self.conns;
+        self.buffered.retain(|slot| {
+            let Some(conn) = conns.get_mut(*slot as usize) else { return false };
+            if conn.out.is_empty() {
+                conn.out = Vec::new();
+                conn.buffered = false;
+            }
+            conn.buffered
+        });
+    }
+
+    /// Publishers must wait: too much of what they sent is not settled.
+    pub fn saturated(&self) -> bool {
+        self.outstanding > self.settings.outstanding_bytes_max
+    }
+
+    /// Stopping, and no connection is left.
+    pub fn ended(&self) -> bool {
+        self.stopping && self.conns.is_empty()
+    }
+
+    /// Number of connections.
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Ends a turn: what was collected is put into `outgoing`, which must be empty.
+    pub fn settle(&mut self, outgoing: &mut Outgoing) {
+        self.settle_holding();
+        self.pull_all();
+        self.settle_commits();
+        self.settle_publishes();
+        self.settle_shares();
+        for (peer, bytes) in self.live.iter_mut().enumerate().filter(|(_, bytes)| !bytes.is_empty()) {
+            let live = crate::mail::Live { bytes: std::mem::take(bytes), stamp: self.now.wall };
+            self.out.peers[peer].push(Event::Live(live));
+        }
+        std::mem::swap(&mut self.out, outgoing);
+    }
+
+    fn settle_publishes(&mut self) {
+        for partition in std::mem::take(&mut self.touched) {
+            let batch = &mut self.batches[partition.index()];
+            self.out.requests.push(Request::Publish(crate::mail::Batch {
+                worker: self.place.worker,
+                partition,
+                flags: std::mem::take(&mut batch.flags),
+                count: std::mem::take(&mut batch.count),
+                bytes: std::mem::take(&mut batch.bytes),
+            }));
+        }
+    }
+
+    fn mark_dirty(&mut self, slot: u32) {
+        mark_dirty(&mut self.conns, &mut self.dirty, slot);
+    }
+
+    /// Tells the other workers whether this one wants live messages.
+    fn show_interest(&self) {
+        let interested = !self.matching.is_empty();
+        self.place.interested[self.place.worker as usize].store(interested, Ordering::Release);
+    }
+}
+
+fn mark_dirty(conns: &mut Slab<Conn>, dirty: &mut Vec<u32>, slot: u32) {
+    if let Some(conn) = conns.get_mut(slot as usize)
+        && !conn.dirty
+    {
+        conn.dirty = true;
+        dirty.push(slot);
+    }
+}

@@ -1,0 +1,301 @@
+//! PUBLISH from a client: into the log, or straight to whoever listens.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use holdfast_codec::{AckKind, PacketId, Publish, Qos, ReasonCode, Version, encode_ack, topic_name_valid};
+
+use super::deliver::Origin;
+use super::{Close, Conn, Waiting, Worker};
+use crate::mail::{ConnectionKey, From, Refused, Request};
+use crate::record::{EntryFlags, Record};
+use crate::route::{Partition, Route, hash};
+use crate::session::{Ack, Arrival, Held};
+use crate::state::session::op::{Intents, Kind};
+use crate::state::session::record::Intent;
+
+/// Tag of the commit of intents; releases and commits of windows have tags of their own kinds.
+pub(super) const TAG_INTENTS: u64 = 1 << 60;
+
+impl Worker {
+    pub(super) fn publish(&mut self, key: ConnectionKey, publish: &Publish<'_>) -> Result<(), Close> {
+        self.counters.message_in(publish.qos);
+        let aliased = self.topic_by_alias(key, publish)?;
+        let topic = aliased.as_deref().unwrap_or(publish.topic);
+        let conn = &mut self.conns[key.slot as usize];
+        let session = conn.session().expect("it is open");
+        let receive_maximum = usize::from(self.settings.receive_maximum);
+        if publish.qos > Qos::AtMostOnce
+            && !session.inbound.below(receive_maximum)
+            && session.version == Version::V5
+            && session.inbound.outstanding() >= receive_maximum
+        {
+            return Err(Close::Ours(ReasonCode::ReceiveMaximumExceeded));
+        }
+        if topic.starts_with('$') {
+            return self.forbidden(key, publish);
+        }
+        let record = Record {
+            qos: publish.qos,
+            retain: publish.retain,
+            slot: 0,
+            publisher: session.publisher,
+            epoch: u32::try_from(session.epoch & 0xffff_ffff).expect("masked"),
+            expiry: publish.properties.message_expiry,
+            token: None,
+            topic,
+            properties: &publish.properties.forward,
+            payload: publish.payload,
+        };
+        match (publish.qos, publish.packet_id) {
+            (Qos::AtMostOnce, _) if !publish.retain => self.publish_live(key, &record),
+            (Qos::AtMostOnce, _) => self.publish_logged(key, record, Ack::None, 0),
+            (Qos::AtLeastOnce, Some(id)) => self.publish_logged(key, record, Ack::PubAck, id.get()),
+            (Qos::ExactlyOnce, Some(id)) => self.publish_once(key, record, id),
+            _ => unreachable!("the codec gives QoS 1 and 2 an identifier"),
+        }
+        Ok(())
+    }
+
+    fn topic_by_alias(&mut self, key: ConnectionKey, publish: &Publish<'_>) -> Result<Option<Rc<str>>, Close> {
+        let maximum = self.settings.topic_alias_maximum;
+        let Some(alias) = publish.properties.topic_alias else { return Ok(None) };
+        let session = self.conns[key.slot as usize].session().expect("it is open");
+        if publish.topic.is_empty() {
+            // An alias that was never set is a protocol error. MQTT 5.0, 3.3.2.3.4.
+            let topic = session.aliases_in.get(alias);
+            return topic.map(Some).ok_or(Close::Ours(ReasonCode::ProtocolError));
+        }
+        if !session.aliases_in.set(alias, publish.topic, maximum) {
+            return Err(Close::Ours(ReasonCode::TopicAliasInvalid));
+        }
+        debug_assert!(topic_name_valid(publish.topic, &self.settings.limits), "the codec has checked it");
+        Ok(None)
+    }
+
+    /// Topics that begin with `$` are the broker's own.
+    fn forbidden(&mut self, key: ConnectionKey, publish: &Publish<'_>) -> Result<(), Close> {
+        let Some(packet_id) = publish.packet_id else { return Ok(()) };
+        let session = self.conns[key.slot as usize].session().expect("it is open");
+        let ack = if publish.qos == Qos::ExactlyOnce { Ack::PubRec } else { Ack::PubAck };
+        // Before 5.0 there is no way to say no but to close; a positive answer says only "received" [MQTT-3.3.5-2].
+        let reason =
+            if session.version == Version::V5 { ReasonCode::NotAuthorized } else { ReasonCode::Success };
+        if ack == Ack::PubRec && !reason.is_error() {
+            session.inbound.arrives(packet_id.get(), 0);
+        }
+        let number = session.inbound.push(packet_id.get(), ack);
+        session.inbound.settle(number, reason);
+        self.acknowledge(key);
+        Ok(())
+    }
+
+    /// QoS 0: to the sessions of this worker, and to the workers that listen. Nothing is kept.
+    fn publish_live(&mut self, key: ConnectionKey, record: &Record<'_>) {
+        let session = self.conns[key.slot as usize].session().expect("it is open");
+        if session.inbound.logged_qos0 > 0 {
+            // A retained one before it is still on its way through the log.
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            self.hold(key, Held {
+                partition: None,
+                record: bytes,
+                flags: EntryFlags::default(),
+                ack: Ack::None,
+                packet_id: 0,
+                intent: None,
+            });
+            return;
+        }
+        self.route_live(record);
+    }
+
+    pub(super) fn route_live(&mut self, record: &Record<'_>) {
+        for worker in 0..self.place.workers {
+            if worker != self.place.worker && self.place.interested[worker as usize].load(Ordering::Acquire) {
+                record.encode(&mut self.live[worker as usize]);
+            }
+        }
+        if !self.matching.is_empty() {
+            self.deliver(record, record.expiry, Origin::Live { stamp: self.now.wall });
+        }
+    }
+
+    fn publish_logged(&mut self, key: ConnectionKey, mut record: Record<'_>, ack: Ack, packet_id: u16) {
+        record.slot = Route::slot(record.topic);
+        let partition = self.place.route.partition_of_slot(record.slot);
+        let session = self.conns[key.slot as usize].session().expect("it is open");
+        if ack == Ack::None {
+            session.inbound.logged_qos0 += 1;
+        }
+        let waits = !session.inbound.held.is_empty() || session.inbound.committing > 0;
+        if waits {
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            let flags = record.entry_flags();
+            let partition = Some(partition);
+            self.hold(key, Held { partition, record: bytes, flags, ack, packet_id, intent: None });
+            return;
+        }
+        let number = session.inbound.push(packet_id, ack);
+        let batch = &mut self.batches[partition.index()];
+        let before = batch.bytes.len();
+        record.encode(&mut batch.bytes);
+        batch.flags = batch.flags.or(record.entry_flags());
+        let bytes = batch.bytes.len() - before;
+        self.batched(key, partition, number, bytes);
+    }
+
+    /// A record was put into a partition's batch.
+    fn batched(&mut self, connection: ConnectionKey, partition: Partition, number: u64, bytes: usize) {
+        let batch = &mut self.batches[partition.index()];
+        if batch.count == 0 {
+            self.touched.push(partition);
+        }
+        batch.count += 1;
+        self.outstanding += bytes;
+        let bytes = u32::try_from(bytes).expect("a record fits a packet");
+        batch.waiting.push_back(Waiting { connection, number, bytes });
+    }
+
+    /// QoS 2. A session that ends with its connection keeps the identifier in memory; a durable one commits it
+    /// first, so that a repeat through another owner is the same message.
+    fn publish_once(&mut self, key: ConnectionKey, mut record: Record<'_>, packet_id: PacketId) {
+        record.slot = Route::slot(record.topic);
+        let session = self.conns[key.slot as usize].session().expect("it is open");
+        let message = hash(record.topic.as_bytes()) ^ hash(record.payload).rotate_left(17);
+        let id = packet_id.get();
+        match session.inbound.arrives(id, message) {
+            Arrival::UnderWay => {}
+            Arrival::Stored => {
+                let version = session.version;
+                self.write(key, |out| {
+                    encode_ack(out, version, AckKind::PubRec, packet_id, ReasonCode::Success);
+                });
+            }
+            Arrival::Propose(_) if !session.durable() => {
+                self.publish_logged(key, record, Ack::PubRec, id);
+            }
+            Arrival::Propose(token) => {
+                record.token = Some(session.inbound.token(session.incarnation, token));
+                let partition = Some(self.place.route.partition_of_slot(record.slot));
+                let mut bytes = Vec::new();
+                record.encode(&mut bytes);
+                let intent = Some(Intent { packet_id: u32::from(id), hash: message, token });
+                let flags = record.entry_flags();
+                self.hold(key, Held { partition, record: bytes, flags, ack: Ack::PubRec, packet_id: id, intent });
+            }
+        }
+    }
+
+    fn hold(&mut self, key: ConnectionKey, held: Held) {
+        let session = self.conns[key.slot as usize].session().expect("it is open");
+        self.outstanding += held.record.len();
+        session.inbound.held.push_back(held);
+        if session.inbound.committing == 0 {
+            self.holding.push(key);
+        }
+    }
+
+    /// End of turn: what is held moves on as far as it may, with one commit for all its intents.
+    pub(super) fn settle_holding(&mut self) {
+        while let Some(key) = self.holding.pop() {
+            let Some(session) = self.conn(key).and_then(Conn::session) else { continue };
+            let inbound = &mut session.inbound;
+            if inbound.committing > 0 {
+                continue;
+            }
+            // A live message waits until no retained one before it is on its way through the log.
+            let wait = inbound.logged_qos0 > 0;
+            let ready = inbound.held.iter().take_while(|held| held.partition.is_some() || !wait).count();
+            let intents: Vec<Intent> = inbound.held.iter().take(ready).filter_map(|held| held.intent).collect();
+            if intents.is_empty() {
+                self.release_held(key, ready);
+                continue;
+            }
+            inbound.committing = ready;
+            let (client_id, epoch, group) = (session.client_id.to_string(), session.epoch, session.group);
+            let op = Kind::Intents(Intents { client_id, epoch, intents });
+            let from = From { worker: self.place.worker, connection: key, tag: TAG_INTENTS };
+            self.out.requests.push(Request::Session { from, group, op });
+        }
+    }
+
+    /// The intents are committed: the publishes they cover go to their partitions, in order.
+    pub(super) fn intents_committed(&mut self, key: ConnectionKey) {
+        let Some(session) = self.conn(key).and_then(Conn::session) else { return };
+        let count = std::mem::take(&mut session.inbound.committing);
+        self.release_held(key, count);
+        self.holding.push(key);
+    }
+
+    fn release_held(&mut self, key: ConnectionKey, count: usize) {
+        for _ in 0..count {
+            let session = self.conns[key.slot as usize].session().expect("the caller has looked");
+            let Some(held) = session.inbound.held.pop_front() else { break };
+            self.outstanding -= held.record.len();
+            let Some(partition) = held.partition else {
+                let (record, _) = Record::decode(&held.record).expect("encoded above");
+                self.route_live(&record);
+                continue;
+            };
+            let number = session.inbound.push(held.packet_id, held.ack);
+            let batch = &mut self.batches[partition.index()];
+            batch.bytes.extend_from_slice(&held.record);
+            batch.flags = batch.flags.or(held.flags);
+            self.batched(key, partition, number, held.record.len());
+        }
+    }
+
+    /// The oldest `count` records of a partition are settled.
+    pub(super) fn settled(&mut self, partition: Partition, count: u32, refused: Option<Refused>) {
+        let reason = if refused.is_some() { ReasonCode::QuotaExceeded } else { ReasonCode::Success };
+        let mut last = None;
+        for _ in 0..count {
+            let waiting = self.batches[partition.index()].waiting.pop_front();
+            let waiting = waiting.expect("as many wait as were proposed");
+            self.outstanding -= waiting.bytes as usize;
+            let Some(session) = self.conn(waiting.connection).and_then(Conn::session) else { continue };
+            session.inbound.settle(waiting.number, reason);
+            if last != Some(waiting.connection) {
+                if let Some(last) = last.replace(waiting.connection) {
+                    self.acknowledge(last);
+                }
+            }
+        }
+        if let Some(last) = last {
+            self.acknowledge(last);
+        }
+    }
+
+    /// Sends the acknowledgements whose turn has come.
+    pub(super) fn acknowledge(&mut self, key: ConnectionKey) {
+        let Some(conn) = self.conns.get_mut(key.slot as usize) else { return };
+        let Some(session) = conn.session() else { return };
+        let version = session.version;
+        let mut refused_before_v5 = false;
+        let mut acks: smallvec::SmallVec<[crate::session::Pending; 32]> = smallvec::SmallVec::new();
+        while let Some(pending) = session.inbound.poll() {
+            refused_before_v5 |= pending.reason.is_error() && version < Version::V5;
+            acks.push(pending);
+        }
+        let release = session.inbound.committing == 0 && !session.inbound.held.is_empty();
+        let before = conn.out.len();
+        for pending in acks.iter().filter(|pending| !pending.reason.is_error() || version == Version::V5) {
+            let kind = if pending.ack == Ack::PubRec { AckKind::PubRec } else { AckKind::PubAck };
+            let packet_id = PacketId::new(pending.packet_id).expect("QoS 1 and 2 have one");
+            encode_ack(&mut conn.out, version, kind, packet_id, pending.reason);
+        }
+        if conn.out.len() > before {
+            self.counters.packet_out(conn.out[before], conn.out.len() - before);
+            self.mark_dirty(key.slot);
+        }
+        if release {
+            self.holding.push(key);
+        }
+        if refused_before_v5 {
+            tracing::info!("closing a client of MQTT 3: its message was refused, and it cannot be told why");
+            self.close(key, Close::Ours(ReasonCode::QuotaExceeded));
+        }
+    }
+}
