@@ -2,7 +2,7 @@
 
 use crate::committed::Committed;
 use crate::fault::Fault;
-use crate::id::{GroupId, ReplicaId, Term};
+use crate::id::{GroupId, Index, ReplicaId, Term};
 use crate::message::Message;
 
 /// What came out of one turn. The driver drains all of it before the next turn.
@@ -17,6 +17,8 @@ pub struct Effects {
     /// Filled by `collect` and `commit`: changes of leadership, in order within each group. A new leader
     /// is told after the entries that it had to apply first: apply `committed` before looking here.
     pub roles: Vec<(GroupId, Role)>,
+    /// Filled by `collect`: answers to `Engine::read_index`.
+    pub reads: Vec<ReadReady>,
     /// Replicas that met an entry they must not skip. They take part in nothing any more.
     pub stopped: Vec<(GroupId, Fault)>,
 }
@@ -28,6 +30,7 @@ impl Effects {
             && self.send_after.is_empty()
             && self.committed.is_empty()
             && self.roles.is_empty()
+            && self.reads.is_empty()
             && self.stopped.is_empty()
     }
 
@@ -37,6 +40,7 @@ impl Effects {
         self.send_after.clear();
         self.committed.clear();
         self.roles.clear();
+        self.reads.clear();
         self.stopped.clear();
     }
 }
@@ -50,4 +54,15 @@ pub struct Role {
     pub term: Term,
     /// Who leads, if known.
     pub leader: Option<ReplicaId>,
+}
+
+/// From now on a read of the group's state is current, once everything up to `index` is applied here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadReady {
+    /// The group.
+    pub group: GroupId,
+    /// What the read was asked for with.
+    pub token: u64,
+    /// What has to be applied before the read.
+    pub index: Index,
 }

@@ -104,6 +104,16 @@ impl Engine {
         }
     }
 
+    /// Asks for the index behind which a read sees everything that was acknowledged before this call.
+    /// The answer comes in `effects.reads` after a majority has confirmed the leader, or never: while
+    /// there is no leader, or where a message is lost. Ask again with a new token after a while. Where a
+    /// message came twice, so may the answer.
+    pub fn read_index(&mut self, group: GroupId, token: u64) {
+        if let Some(replica) = self.idle(group) {
+            replica.read_index(token);
+        }
+    }
+
     /// Takes a message from a peer. One that fits nothing here is dropped, as a network would.
     pub fn step(&mut self, message: Message) {
         if let Some(replica) = self.idle(message.group()) {

@@ -31,7 +31,7 @@ mod id;
 
 pub use committed::Committed;
 pub use config::Config;
-pub use effects::{Effects, Role};
+pub use effects::{Effects, ReadReady, Role};
 pub use engine::{Engine, Figures, Flush, Flushed};
 pub use entry::Entry;
 pub use envelope::{EnvelopeError, Kind};

@@ -168,7 +168,14 @@ impl Message {
         // A count that the bytes cannot hold must not reserve memory for it.
         let mut list = Vec::with_capacity(entries.min(bytes.len() / ENTRY_BYTES));
         for _ in 0..entries {
-            list.push(decode_entry(&mut bytes)?);
+            let entry = decode_entry(&mut bytes)?;
+            // Only an append carries what is in the log; a read carries its token in the same place.
+            let logged = raft.get_msg_type() == eraftpb::MessageType::MsgAppend
+                && entry.get_entry_type() == eraftpb::EntryType::EntryNormal;
+            if logged && !entry.data.is_empty() {
+                verify(&entry.data).map_err(MessageError::Entry)?;
+            }
+            list.push(entry);
         }
         raft.entries = list.into();
         if bytes.is_empty() {
@@ -194,9 +201,6 @@ fn decode_entry(bytes: &mut Bytes) -> Result<eraftpb::Entry, MessageError> {
     entry.index = bytes.get_u64_le();
     let size = bytes.get_u32_le() as usize;
     entry.data = take(bytes, size)?;
-    if entry.get_entry_type() == eraftpb::EntryType::EntryNormal && !entry.data.is_empty() {
-        verify(&entry.data).map_err(MessageError::Entry)?;
-    }
     Ok(entry)
 }
 

@@ -22,7 +22,7 @@ use raft::eraftpb::{self, MessageType};
 use raft::{RawNode, Ready, StateRole};
 
 use crate::config::Config;
-use crate::effects::{Effects, Role};
+use crate::effects::{Effects, ReadReady, Role};
 use crate::error::LogError;
 use crate::group::GroupSpec;
 use crate::id::{GroupId, Index, NodeId, ReplicaId, Term};
@@ -133,6 +133,15 @@ impl Replica {
         }
     }
 
+    /// Asks the leader, which asks a majority whether it still is one.
+    pub(crate) fn read_index(&mut self, token: u64) {
+        if !self.stopped {
+            // Two nodes may use the same token, and Raft must keep their reads apart.
+            let unique = [self.spec.replica.get().to_le_bytes(), token.to_le_bytes()].concat();
+            self.raft.read_index(unique);
+        }
+    }
+
     /// Takes a message from a peer. Raft's refusals are what a lossy network would do as well.
     pub(crate) fn step(&mut self, message: Message) {
         if self.stopped || message.to() != self.spec.replica || self.node_of(message.from()).is_none() {
@@ -186,11 +195,18 @@ impl Replica {
         self.journal.append(self.spec.id, items, batch);
         self.stale_commit |= ready.hs().is_some();
         self.send(ready.take_messages(), &mut effects.send_now);
+        effects.reads.extend(ready.take_read_states().iter().filter_map(|read| self.read_ready(read)));
         let committed = ready.take_committed_entries().last().map(|entry| Index::new(entry.index));
         let after = ready.take_persisted_messages();
         self.turn = Some(Turn { ready, after, committed });
         self.note_role(effects);
         Ok(sync)
+    }
+
+    fn read_ready(&self, read: &raft::ReadState) -> Option<ReadReady> {
+        let token = read.request_ctx.get(8..16)?.try_into().expect("eight bytes were taken");
+        let (token, index) = (u64::from_le_bytes(token), Index::new(read.index));
+        Some(ReadReady { group: self.spec.id, token, index })
     }
 
     /// Adds term, vote and commit to a batch that will be synced, where the disk is behind.

@@ -38,6 +38,11 @@ struct Cluster {
     /// The offsets that were acknowledged to a proposer.
     acknowledged: BTreeMap<(GroupId, Offset), Bytes>,
     leaders: BTreeMap<(GroupId, Term), ReplicaId>,
+    /// The highest acknowledged index of each group.
+    acknowledged_index: BTreeMap<GroupId, Index>,
+    /// Reads that were asked for, with the highest index acknowledged before; and how many were answered.
+    asked: BTreeMap<u64, Option<Index>>,
+    answered: usize,
     sequences: BTreeMap<(GroupId, usize, u64), u64>,
     trace: u64,
 }
@@ -57,6 +62,9 @@ impl Cluster {
             content: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
             leaders: BTreeMap::new(),
+            acknowledged_index: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            answered: 0,
             sequences: BTreeMap::new(),
             trace: 0,
         };
@@ -134,8 +142,16 @@ impl Cluster {
             self.note(entry.index.get() ^ (u64::from(entry.group.get()) << 32) ^ (at as u64) << 40);
             if entry.proposer.node.get() == at as u64 * 10 + 10 && entry.count > 0 {
                 self.acknowledged.insert((entry.group, entry.base), entry.payload.clone());
+                let highest = self.acknowledged_index.entry(entry.group).or_default();
+                *highest = entry.index.max(*highest);
             }
             engine.persist(entry.group, entry.index, StateBatch::default()).unwrap();
+        }
+        for read in effects.reads.drain(..) {
+            // A message that came twice may be answered twice.
+            let before = self.asked[&read.token];
+            assert!(Some(read.index) >= before, "seed {}: {read:?} misses {before:?}", self.seed);
+            self.answered += 1;
         }
         for (group, role) in effects.roles.drain(..).filter(|(_, role)| role.leads) {
             let me = ReplicaId::new(at as u64 + 1);
@@ -202,7 +218,12 @@ impl Cluster {
             let boot = self.members[at].boot;
             let count = u32::try_from(self.roll(3)).unwrap();
             let node = NodeId::new(at as u64 * 10 + 10);
+            let token = self.now * 3 + at as u64;
             let Some(engine) = &mut self.members[at].engine else { continue };
+            if count == 1 {
+                self.asked.insert(token, self.acknowledged_index.get(&group).copied());
+                engine.read_index(group, token);
+            }
             let seq = self.sequences.entry((group, at, boot)).or_insert(1);
             let bytes = Bytes::from(format!("{group} {at} {boot} {seq} {}", "x".repeat(40)));
             let body = if count == 0 { Body::Command(bytes) } else { Body::Records { count, bytes } };
@@ -310,6 +331,7 @@ fn run(seed: u64, rounds: u64) -> (u64, usize) {
     let mut cluster = Cluster::new(seed);
     cluster.storm(rounds);
     cluster.heal();
+    assert!(cluster.answered > 50, "seed {seed}: {} reads were answered", cluster.answered);
     (cluster.trace, cluster.acknowledged.len())
 }
 

@@ -13,7 +13,9 @@ pub struct RocksConfig {
     /// One memtable of the log; four of them may be in memory. Default 64 MiB. Larger ones let more of
     /// a short log die before it is written a second time.
     pub log_memtable_bytes: usize,
-    /// Files on level 0 of the log at which a compaction starts. Default 8.
+    /// Files on level 0 of the log at which a compaction starts. Default 16. A compaction rewrites all
+    /// of level 1, so fewer of them write less (3.2 bytes per byte of log instead of 3.7 at 8), and
+    /// this many memtables of disk come back later.
     pub log_level0_files: i32,
     /// Write-ahead log at which old memtables are written out. Default 512 MiB. Bounds the disk that a
     /// short log takes, and the time to open after a crash.
@@ -31,7 +33,7 @@ impl Default for RocksConfig {
     fn default() -> Self {
         Self {
             log_memtable_bytes: 64 * MIB,
-            log_level0_files: 8,
+            log_level0_files: 16,
             wal_bytes_max: 512 * MIB as u64,
             state_memtable_bytes: 256 * MIB,
             block_cache_bytes: 64 * MIB,
