@@ -43,4 +43,4 @@ pub use message::{Message, MessageError};
 pub use opening::Opening;
 pub use proposal::{Body, Proposal, Refusal};
 pub use reader::{ReadError, Reader, SideRows};
-pub use store::{MemoryStore, RocksConfig, RocksStore, Store, StoreError, Usage};
+pub use store::{HalfFigures, MemoryStore, RocksConfig, RocksStore, Store, StoreError, Usage};

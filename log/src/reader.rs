@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::entry::Entry;
 use crate::id::{GroupId, Index, Offset};
 use crate::journal::{Journal, JournalError};
-use crate::store::{Batch, Range, Space, StoreError, Usage};
+use crate::store::{Batch, HalfFigures, Range, Space, StoreError, Usage};
 
 /// A handle to read with. Cheap to clone; reads beside the engine and never waits for its disk.
 #[derive(Clone)]
@@ -128,6 +128,11 @@ impl Reader {
     /// What the disk holds.
     pub fn usage(&self) -> Result<Usage, StoreError> {
         self.journal.store().usage()
+    }
+
+    /// How the halves of the store are, the log first.
+    pub fn figures(&self) -> Result<[HalfFigures; 2], StoreError> {
+        self.journal.store().figures()
     }
 
     /// A read that failed while the log was cut beside it has met the cut and no damage.

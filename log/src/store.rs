@@ -45,6 +45,11 @@ pub trait Store: Send + Sync {
 
     /// What the store takes and what is left.
     fn usage(&self) -> Result<Usage, StoreError>;
+
+    /// How the two halves are, the log first; zeros where a store has nothing to tell.
+    fn figures(&self) -> Result<[HalfFigures; 2], StoreError> {
+        Ok([HalfFigures::default(); 2])
+    }
 }
 
 /// Sees one key and its value; returns whether it wants more.
@@ -72,4 +77,23 @@ pub struct Usage {
     pub free_bytes: u64,
     /// Size of the file system.
     pub total_bytes: u64,
+}
+
+/// How one half of a store is. Unit: bytes, unless the name says otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HalfFigures {
+    /// Written and not in a table yet.
+    pub memtable_bytes: u64,
+    /// In tables.
+    pub table_bytes: u64,
+    /// Tables that await their first compaction.
+    pub level0_files: u64,
+    /// What compactions have still to rewrite.
+    pub pending_compaction_bytes: u64,
+    /// Cached blocks of tables; one cache serves both halves, so both show the same.
+    pub block_cache_bytes: u64,
+    /// Flushes and compactions that failed. Anything but 0 means that the disk is failing.
+    pub background_errors: u64,
+    /// 1 while writes are held back because compactions cannot follow, else 0.
+    pub stalled: u64,
 }

@@ -80,6 +80,10 @@ fn a_real_directory_reopens_with_everything() {
     assert_eq!(node.counts[&GROUP], 300);
     let usage = node.engine.reader().usage().unwrap();
     assert!(usage.log_bytes > 150_000 && usage.state_bytes > 0 && usage.free_bytes > 0);
+    let [log, state] = node.engine.reader().figures().unwrap();
+    assert!(log.table_bytes > 100_000 && state.table_bytes > 0, "{log:?} {state:?}");
+    assert_eq!((log.background_errors, log.stalled), (0, 0));
+    assert!(log.memtable_bytes > 0, "{log:?}");
 }
 
 #[test]
@@ -177,4 +181,21 @@ fn a_log_start_gives_the_disk_back() {
     assert!(after < before / 3, "{before} before, {after} after");
     assert_eq!(reader.bounds(GROUP).unwrap().0, Offset::new(2_900));
     assert_eq!(read_all(&reader, GROUP)[0].base, Offset::new(2_900));
+}
+
+#[test]
+fn files_that_await_compaction_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let patient = RocksConfig { log_level0_files: 40, ..small() };
+    let store = Arc::new(RocksStore::open(dir.path(), &patient).unwrap());
+    let mut node = Node::open(store, &[spec(GROUP, true)], 1).unwrap();
+    let reader = node.engine.reader();
+    // Flushes run in the background: write until one is done.
+    for _ in 0..2_000 {
+        node.append(GROUP, 1, 2_000);
+        if reader.figures().unwrap()[0].level0_files > 0 {
+            return;
+        }
+    }
+    panic!("{:?}", reader.figures());
 }

@@ -5,13 +5,14 @@
 
 mod options;
 
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use rocksdb::{ColumnFamily, DB, ErrorKind, FlushOptions, ReadOptions, WriteBatch, WriteOptions};
 
-use super::{Batch, Op, Range, Space, Store, StoreError, Usage, Visit};
+use super::{Batch, HalfFigures, Op, Range, Space, Store, StoreError, Usage, Visit};
 pub use options::RocksConfig;
 
 /// Two databases under one directory. Only one process at a time can hold them.
@@ -160,6 +161,35 @@ impl Store for RocksStore {
             total_bytes: disk.blocks() * disk.fragment_size(),
         })
     }
+
+    fn figures(&self) -> Result<[HalfFigures; 2], StoreError> {
+        Ok([half(self, [Space::Entry, Space::Meta])?, half(self, [Space::State, Space::Side])?])
+    }
+}
+
+/// One number of each space of a half, added up.
+fn sum(store: &RocksStore, spaces: [Space; 2], name: &CStr) -> Result<u64, StoreError> {
+    let mut total = 0;
+    for space in spaces {
+        let (db, cf) = store.db(space);
+        let text = db.property_value_cf(cf, name).map_err(|error| store.read_error(&error))?;
+        total += text.and_then(|text| text.trim().parse::<u64>().ok()).unwrap_or(0);
+    }
+    Ok(total)
+}
+
+fn half(store: &RocksStore, spaces: [Space; 2]) -> Result<HalfFigures, StoreError> {
+    let sum = |name| sum(store, spaces, name);
+    Ok(HalfFigures {
+        memtable_bytes: sum(c"rocksdb.cur-size-all-mem-tables")?,
+        table_bytes: sum(c"rocksdb.total-sst-files-size")?,
+        level0_files: sum(c"rocksdb.num-files-at-level0")?,
+        pending_compaction_bytes: sum(c"rocksdb.estimate-pending-compaction-bytes")?,
+        // These belong to the whole half: every space gives the same number.
+        block_cache_bytes: sum(c"rocksdb.block-cache-usage")? / 2,
+        background_errors: sum(c"rocksdb.background-errors")? / 2,
+        stalled: sum(c"rocksdb.is-write-stopped")? / 2,
+    })
 }
 
 fn bounded(range: Range<'_>) -> ReadOptions {
