@@ -1,5 +1,6 @@
 //! The rules of the house that no other tool checks: arrows between crates and between modules, heads and
-//! lengths of files, plain ASCII, metrics on dashboards that exist, and no trace of anybody's machine.
+//! lengths of files, plain ASCII, metrics on dashboards that exist, promises that name the test that holds them, and
+//! no trace of anybody's machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -341,6 +342,104 @@ fn metric_names_are_found_in_expressions() {
         "sum by (type) (rate(holdfast_a_total{node=\"x_y\"}[$__rate_interval])) / on(le) holdfast_b > bool 1e3",
     );
     assert_eq!(found.into_iter().collect::<Vec<_>>(), ["holdfast_a_total", "holdfast_b"]);
+}
+
+/// What stands between single backticks in a line.
+fn quoted(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+/// The names of all tests, Rust and Python. `test_` is how pytest finds them and no part of the name.
+fn tests(sources: &[Source]) -> BTreeSet<String> {
+    let word = |rest: &str| -> String {
+        rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+    };
+    let mut names = BTreeSet::new();
+    for source in sources {
+        if source.path.starts_with("node/tests/clients/") {
+            names.extend(source.text.lines().filter_map(|line| line.strip_prefix("def test_")).map(word));
+        }
+        // Other attributes may stand between the one of a test and its name.
+        for part in source.text.split("#[test]").skip(1).filter(|_| source.path.ends_with(".rs")) {
+            let mut lines = part.lines().map(str::trim_start);
+            names.extend(lines.find_map(|line| line.strip_prefix("fn ")).map(word));
+        }
+    }
+    names
+}
+
+/// Lines of a text that promise a test and name none that exists.
+fn unproved(
+    path: &str,
+    text: &str,
+    tests: &BTreeSet<String>,
+    promises: impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (number, line) in (1..).zip(text.lines()).filter(|(_, line)| promises(line)) {
+        // What follows the last colon or column is the list of tests.
+        let list = line.trim_end_matches(['|', ' ']).rsplit(['|', ':']).next().unwrap_or_default();
+        let mut named = 0;
+        for name in quoted(list) {
+            named += 1;
+            if !tests.contains(name) {
+                faults.push(format!("{path}:{number} names the test {name}, which does not exist"));
+            }
+        }
+        if named == 0 && list.trim() != "open" {
+            faults.push(format!("{path}:{number} names no test"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn promises_name_tests_that_exist() {
+    let sources = tree();
+    let tests = tests(&sources);
+    let text = |path: &str| {
+        let found = sources.iter().find(|source| source.path == path);
+        found.unwrap_or_else(|| panic!("{path} is missing")).text.as_str()
+    };
+    let invariant = |line: &str| line.starts_with("**Invariant**");
+    let shown = |line: &str| line.starts_with("Shown by:");
+    // A row of the table begins with its number.
+    let failure =
+        |line: &str| line.strip_prefix("| ").is_some_and(|row| row.starts_with(|c: char| c.is_ascii_digit()));
+    let mut faults = unproved("ARCHITECTURE.md", text("ARCHITECTURE.md"), &tests, invariant);
+    faults.extend(unproved("docs/guarantees.md", text("docs/guarantees.md"), &tests, shown));
+    faults.extend(unproved("docs/failures.md", text("docs/failures.md"), &tests, failure));
+    none(faults);
+}
+
+#[test]
+fn a_promise_without_its_test_is_seen() {
+    let tests = BTreeSet::from(["it_holds".to_owned()]);
+    let check = |line: &str| unproved("x", line, &tests, |_| true).len();
+    assert_eq!(check("**Invariant** Holds: `it_holds`."), 0);
+    assert_eq!(check("**Invariant** Holds: `it_held`."), 1);
+    assert_eq!(check("**Invariant** `holds`, they say: trust us."), 1);
+    assert_eq!(check("| 3 | crash | X #1 | open |"), 0);
+    assert_eq!(check("| 3 | crash | X #1 | `it_holds`, `it_held` |"), 1);
+    assert_eq!(check("| 3 | crash | X #1 | |"), 1);
+}
+
+#[test]
+fn the_map_is_of_this_house() {
+    const LINES_MAX: usize = 400;
+    let sources = tree();
+    let map = sources.iter().find(|source| source.path == "ARCHITECTURE.md").expect("there is a map");
+    let mut faults = Vec::new();
+    if map.text.lines().count() > LINES_MAX {
+        faults.push(format!("ARCHITECTURE.md is longer than {LINES_MAX} lines"));
+    }
+    for (number, line) in (1..).zip(map.text.lines()) {
+        let files = quoted(line).filter(|name| name.ends_with(".rs") && name.contains('/'));
+        let missing = files.filter(|name| !sources.iter().any(|source| source.path == *name));
+        faults
+            .extend(missing.map(|name| format!("ARCHITECTURE.md:{number} shows {name}, which is not there")));
+    }
+    none(faults);
 }
 
 #[test]
