@@ -45,8 +45,18 @@ struct Once {
     hash: u64,
     token: u64,
     stored: bool,
+    /// Proposed, or waiting to be: its PUBREC will come.
+    under_way: bool,
+    /// Messages under way that had this Packet Identifier before this one: their results are not its own.
+    superseded: u32,
     /// The PUBREL is being committed.
     releasing: bool,
+}
+
+impl Once {
+    fn new(hash: u64, token: u64) -> Self {
+        Self { hash, token, stored: false, under_way: false, superseded: 0, releasing: false }
+    }
 }
 
 /// With what a publish is acknowledged.
@@ -106,8 +116,7 @@ impl Inbound {
         for intent in intents {
             let packet_id = u16::try_from(intent.packet_id).expect("a packet identifier");
             // Whether its record was appended is unknown, so a repeat proposes the same token again.
-            let once = Once { hash: intent.hash, token: intent.token, stored: false, releasing: false };
-            inbound.exactly_once.insert(packet_id, once);
+            inbound.exactly_once.insert(packet_id, Once::new(intent.hash, intent.token));
         }
         inbound
     }
@@ -125,23 +134,22 @@ impl Inbound {
 
     /// A QoS 2 PUBLISH arrived. `hash` is over topic and payload.
     pub fn arrives(&mut self, packet_id: u16, hash: u64) -> Arrival {
-        let queued = self.queued(packet_id);
-        match self.exactly_once.get(&packet_id) {
+        match self.exactly_once.get_mut(&packet_id) {
             Some(once) if once.hash == hash && once.stored => Arrival::Stored,
-            Some(once) if once.hash == hash && queued => Arrival::UnderWay,
-            Some(once) if once.hash == hash => Arrival::Propose(once.token),
-            _ => {
+            Some(once) if once.hash == hash && once.under_way => Arrival::UnderWay,
+            Some(once) if once.hash == hash => {
+                once.under_way = true;
+                Arrival::Propose(once.token)
+            }
+            old => {
+                let superseded = old.map_or(0, |old| old.superseded + u32::from(old.under_way));
                 let token = self.next_token;
                 self.next_token += 1;
-                let once = Once { hash, token, stored: false, releasing: false };
+                let once = Once { under_way: true, superseded, ..Once::new(hash, token) };
                 self.exactly_once.insert(packet_id, once);
                 Arrival::Propose(token)
             }
         }
-    }
-
-    fn queued(&self, packet_id: u16) -> bool {
-        self.queue.iter().any(|queued| queued.ack == Ack::PubRec && queued.packet_id == packet_id)
     }
 
     /// The token a record carries to its partition.
@@ -162,16 +170,24 @@ impl Inbound {
         let queued = &mut self.queue[at];
         queued.done = Some(reason);
         match queued.ack {
-            Ack::PubRec if reason.is_error() => {
-                self.exactly_once.remove(&queued.packet_id);
-            }
             Ack::PubRec => {
-                if let Some(once) = self.exactly_once.get_mut(&queued.packet_id) {
-                    once.stored = true;
-                }
+                let packet_id = queued.packet_id;
+                self.settle_once(packet_id, reason);
             }
             Ack::None => self.logged_qos0 -= 1,
             Ack::PubAck => {}
+        }
+    }
+
+    fn settle_once(&mut self, packet_id: u16, reason: ReasonCode) {
+        let Some(once) = self.exactly_once.get_mut(&packet_id) else { return };
+        if once.superseded > 0 {
+            once.superseded -= 1;
+        } else if reason.is_error() {
+            self.exactly_once.remove(&packet_id);
+        } else {
+            once.stored = true;
+            once.under_way = false;
         }
     }
 

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use holdfast_codec::{Qos, SubscribeOptions, Version};
 use holdfast_log::GroupId;
 
+use crate::state::session::record::Position;
 pub use alias::{AliasesIn, AliasesOut};
 pub use inbound::{Ack, Arrival, Held, Inbound, Pending};
-use crate::state::session::record::Position;
 pub use outbound::{Flight, Lag, Outbound, OwedJob, Source, Step};
 
 /// A session that a connection owns.

@@ -186,7 +186,24 @@ impl Outbound {
 
     /// May another message be sent?
     pub fn open(&self) -> bool {
-        self.by_id.len() < usize::from(self.window) && self.counter < self.reserved && self.resend.is_empty()
+        self.by_id.len() < usize::from(self.window) && self.resend.is_empty() && self.next_reserved()
+    }
+
+    /// Is the next free identifier reserved? Those in flight are skipped, at most all of them.
+    fn next_reserved(&self) -> bool {
+        self.counter + (self.by_id.len() as u64) < self.reserved || self.next_free().0 < self.reserved
+    }
+
+    /// The next count whose identifier is free, and that identifier. One is, below the largest window.
+    fn next_free(&self) -> (u64, u16) {
+        let mut counter = self.counter;
+        loop {
+            let id = u16::try_from(counter % 65_535).expect("below 65535") + 1;
+            if !self.by_id.contains_key(&id) {
+                return (counter, id);
+            }
+            counter += 1;
+        }
     }
 
     /// Half of the reserved identifiers are used: time to reserve more.
@@ -197,13 +214,9 @@ impl Outbound {
 
     /// A free Packet Identifier. Only called when [`Outbound::open`].
     pub fn take_id(&mut self) -> PacketId {
-        loop {
-            let id = u16::try_from(self.counter % 65_535).expect("below 65535") + 1;
-            self.counter = self.counter + 1;
-            if !self.by_id.contains_key(&id) {
-                return PacketId::new(id).expect("1 or more");
-            }
-        }
+        let (counter, id) = self.next_free();
+        self.counter = counter + 1;
+        PacketId::new(id).expect("1 or more")
     }
 
     /// Takes a message into flight; its number.

@@ -113,7 +113,10 @@ impl Messages {
         let topic = std::str::from_utf8(topic).ok()?;
         let (offset, value) = value.split_first_chunk::<8>()?;
         let (stamp, record) = value.split_first_chunk::<8>()?;
-        Record::decode(record)?;
+        let (decoded, rest) = Record::decode(record)?;
+        if decoded.topic != topic || !rest.is_empty() {
+            return None;
+        }
         let retained = Retained {
             offset: u64::from_le_bytes(*offset),
             stamp: u64::from_le_bytes(*stamp),

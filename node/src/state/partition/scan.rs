@@ -43,7 +43,9 @@ impl Messages {
         let mut hits = Vec::new();
         let mut from = if from.is_empty() { range.first() } else { from.to_owned() };
         for _ in 0..bounds.looked_max {
-            let Some((topic, retained)) = self.retained.range::<str, _>((Bound::Included(from.as_str()), Bound::Unbounded)).next() else {
+            let Some((topic, retained)) =
+                self.retained.range::<str, _>((Bound::Included(from.as_str()), Bound::Unbounded)).next()
+            else {
                 return Page { hits, next: None };
             };
             let topic: &str = topic;

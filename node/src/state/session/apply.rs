@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::op::{Attach, Detach, Kind, Subscribe};
 use super::outbox::{Leave, Outbox, Task};
-use super::record::{Core, Owner, Position, Record, Subscription, Window};
+use super::record::{Core, Owner, Position, Record, Window};
 use super::share::Share;
 use crate::state::changes::Changes;
 use crate::state::session::key;
@@ -124,15 +124,26 @@ impl Sessions {
             self.freeze_tail(&client_id, changes);
             self.disconnect(stamp, &client_id, changes);
         }
+        self.drop_tails(node, changes);
+        self.expire(stamp, changes);
+    }
+
+    /// Drops the tail vectors of a node, unless a later boot of it has sessions, which may follow them.
+    fn drop_tails(&mut self, node: u64, changes: &mut Changes) {
+        let followed = |record: &Record| record.core.owner.is_some_and(|owner| owner.node == node);
+        if self.sessions.values().any(followed) {
+            return;
+        }
         let gone: Vec<_> = self.tails.keys().filter(|key| key.0 == node).copied().collect();
         for (node, worker) in gone {
             self.tails.remove(&(node, worker));
             changes.delete(key::tail(node, worker));
         }
-        self.expire(stamp, changes);
     }
 
     fn attach(&mut self, stamp: u64, op: &Attach, changes: &mut Changes) -> Outcome {
+        // A will whose delay has passed is published: this connection came too late to cancel it.
+        self.expire(stamp, changes);
         self.counter += 1;
         let epoch = self.counter;
         let id = &op.client_id;
@@ -225,15 +236,19 @@ impl Sessions {
         self.owned(&op.client_id, op.epoch, changes, |this, changes| {
             let record = this.session(&op.client_id);
             for subscription in &op.subscriptions {
-                changes.put(key::subscription(&op.client_id, &subscription.filter), subscription);
-                match record.subscriptions.iter_mut().find(|old| old.filter == subscription.filter) {
-                    // Replaced: what the old one was still to receive is not lost, so its start stays.
-                    Some(old) => {
-                        let starts = std::mem::take(&mut old.starts);
-                        *old = Subscription { starts, ..subscription.clone() };
-                        changes.put(key::subscription(&op.client_id, &old.filter), old);
+                let mut new = subscription.clone();
+                let filter = &subscription.filter;
+                match record.subscriptions.binary_search_by(|old| old.filter.cmp(filter)) {
+                    Ok(at) => {
+                        // Replaced: what the old one was still to receive is not lost, so its start stays.
+                        new.starts = std::mem::take(&mut record.subscriptions[at].starts);
+                        changes.put(key::subscription(&op.client_id, filter), &new);
+                        record.subscriptions[at] = new;
                     }
-                    None => record.subscriptions.push(subscription.clone()),
+                    Err(at) => {
+                        changes.put(key::subscription(&op.client_id, filter), &new);
+                        record.subscriptions.insert(at, new);
+                    }
                 }
             }
             if !op.owed.is_empty() {
@@ -255,7 +270,11 @@ impl Sessions {
             }
             !gone
         });
+        let owed = record.window.owed.len();
         record.window.owed.retain(|owed| !filters.contains(&owed.filter));
+        if record.window.owed.len() < owed {
+            changes.put(key::window(id), &record.window);
+        }
         for share in left.into_iter().filter(|filter| filter.starts_with("$share/")) {
             self.owe(id, Task::LeaveShare(Leave { share, incarnation }), changes);
         }
@@ -272,7 +291,8 @@ impl Sessions {
         let (true, Some(owner)) = (record.window.live, record.core.owner) else { return };
         record.window.live = false;
         if let Some(tail) = self.tails.get(&(owner.node, owner.worker)) {
-            record.window.next = (0..).zip(tail).map(|(partition, &next)| Position { partition, next }).collect();
+            record.window.next =
+                (0..).zip(tail).map(|(partition, &next)| Position { partition, next }).collect();
         }
         changes.put(key::window(id), &record.window);
     }
@@ -332,7 +352,11 @@ impl Sessions {
         changes: &mut Changes,
         act: impl FnOnce(&mut Self, &mut Changes),
     ) -> Outcome {
-        if !self.sessions.get(id).is_some_and(|record| record.core.epoch == epoch && record.core.owner.is_some()) {
+        if !self
+            .sessions
+            .get(id)
+            .is_some_and(|record| record.core.epoch == epoch && record.core.owner.is_some())
+        {
             return Outcome::Stale;
         }
         act(self, changes);

@@ -8,6 +8,7 @@ use super::outbox::{Entry, Outbox};
 use super::record::{Core, Position, Record, Subscription, Window};
 use super::share::{Share, ShareRow};
 use crate::route::{Partition, Route};
+use crate::state::session::key::tail as tail_key;
 
 /// A row of derived state that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -49,26 +50,47 @@ impl Sessions {
         let (tag, rest) = key.split_first().ok_or_else(shapeless)?;
         let text = || std::str::from_utf8(rest).map_err(|_| shapeless());
         match tag {
-            b's' => self.loaded(text()?).core = Core::decode(value).map_err(damaged)?,
+            b's' => {
+                let core = Core::decode(value).map_err(damaged)?;
+                if core.client_id != text()? {
+                    return Err(shapeless());
+                }
+                self.loaded(text()?).core = core;
+            }
             b'w' => self.loaded(text()?).window = Window::decode(value).map_err(damaged)?,
             b'f' => {
-                let (client_id, _) = text()?.split_once('\0').ok_or_else(shapeless)?;
+                let (client_id, filter) = text()?.split_once('\0').ok_or_else(shapeless)?;
                 let subscription = Subscription::decode(value).map_err(damaged)?;
+                if subscription.filter != filter {
+                    return Err(shapeless());
+                }
                 self.loaded(client_id).subscriptions.push(subscription);
             }
             b'o' => {
                 let number = u64::from_be_bytes(rest.try_into().map_err(|_| shapeless())?);
-                self.outbox.entries.insert(number, Entry::decode(value).map_err(damaged)?);
+                let entry = Entry::decode(value).map_err(damaged)?;
+                if entry.task.is_none() {
+                    return Err(shapeless());
+                }
+                self.outbox.entries.insert(number, entry);
             }
             b't' => {
                 let tail = Tail::decode(value).map_err(damaged)?;
+                if tail_key(tail.node, tail.worker) != key {
+                    return Err(shapeless());
+                }
                 self.tails.insert((tail.node, tail.worker), tail.next);
             }
             b'h' => {
                 let row = ShareRow::decode(value).map_err(damaged)?;
+                if row.window.share != text()? {
+                    return Err(shapeless());
+                }
                 self.shares.insert(text()?.to_owned(), Share { members: row.members, window: row.window });
             }
-            b'n' => self.counter = u64::from_be_bytes(value.try_into().map_err(|_| shapeless())?),
+            b'n' if rest.is_empty() => {
+                self.counter = u64::from_be_bytes(value.try_into().map_err(|_| shapeless())?)
+            }
             _ => return Err(shapeless()),
         }
         Ok(())
@@ -161,7 +183,8 @@ impl Sessions {
         for flight in record.window.flights.iter().filter(|flight| flight.retained.is_none()) {
             lower_one(floors, flight.partition, flight.offset);
         }
-        for subscription in &record.subscriptions {
+        // What a shared subscription needs is in its own window.
+        for subscription in record.subscriptions.iter().filter(|one| !one.filter.starts_with("$share/")) {
             let covers = route.covers(&subscription.filter);
             for start in &subscription.starts {
                 let Ok(number) = u16::try_from(start.partition) else { continue };

@@ -74,6 +74,8 @@ impl Outbox {
 
     /// Has this session a will that is not yet in its partition?
     pub fn holds_will_of(&self, client_id: &str) -> bool {
-        self.entries.values().any(|entry| entry.client_id == client_id && matches!(entry.task, Some(Task::Will(_))))
+        self.entries
+            .values()
+            .any(|entry| entry.client_id == client_id && matches!(entry.task, Some(Task::Will(_))))
     }
 }

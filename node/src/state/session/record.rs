@@ -210,7 +210,7 @@ pub struct Core {
 pub struct Record {
     /// Identity, owner, will and incoming QoS 2.
     pub core: Core,
-    /// Subscriptions, in the order they were made.
+    /// Subscriptions in byte order of their filters: every replica ends them in the same order, loaded or not.
     pub subscriptions: Vec<Subscription>,
     /// Cursor and window.
     pub window: Window,

@@ -35,7 +35,11 @@ impl Sessions {
                 ..ShareWindow::default()
             },
         });
-        share.members.insert(op.client_id.clone(), op.incarnation);
+        let incarnation = share.members.entry(op.client_id.clone()).or_default();
+        if *incarnation > op.incarnation {
+            return Outcome::Stale;
+        }
+        *incarnation = op.incarnation;
         put(share, &op.share, changes);
         Outcome::Done
     }
