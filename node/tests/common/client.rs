@@ -86,6 +86,10 @@ impl Client {
         packet
     }
 
+    pub(crate) fn expect_any(&mut self) -> Packet {
+        self.next().expect("the connection is open")
+    }
+
     pub(crate) fn expect_message(&mut self) -> Message {
         self.expect(wire::PUBLISH).message(self.version)
     }
