@@ -21,6 +21,9 @@ use crate::tail::Tail;
 
 mod open;
 
+/// Bytes of applied entries that a group without history keeps in memory.
+const SHORT_BYTES: u64 = 256 * 1024;
+
 /// Every group's tail, and the store behind them.
 pub(crate) struct Journal {
     store: Arc<dyn Store>,
@@ -122,6 +125,17 @@ impl Journal {
         tail.next = ledger.next;
         tail.start = ledger.start;
         tail.stamp = ledger.stamp;
+        let mut freed = 0;
+        while tail.held() > tail.held_max {
+            let Some(bytes) = tail.evict() else { break };
+            freed += bytes;
+        }
+        self.held.fetch_sub(freed, Ordering::Relaxed);
+    }
+
+    /// A group without history keeps little in memory: its log is read again only by a follower that lags.
+    pub(crate) fn keep_short(&self, group: GroupId) {
+        self.tail_mut(group).held_max = SHORT_BYTES;
     }
 
     /// Makes room: the groups that hold most give first, and all keep their last entry.

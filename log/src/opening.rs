@@ -44,7 +44,11 @@ impl Opening {
         let mut journal = Journal::new(store, config.tail_cache_bytes, config.mark_bytes);
         let mut starts = BTreeMap::new();
         for spec in specs {
-            starts.insert(spec.id, load::group(&mut journal, spec)?);
+            let (id, history) = (spec.id, spec.history);
+            starts.insert(id, load::group(&mut journal, spec)?);
+            if !history {
+                journal.keep_short(id);
+            }
         }
         Ok(Self { config, seed, journal: Arc::new(journal), starts })
     }

@@ -19,6 +19,8 @@ pub(crate) struct Tail {
     items: VecDeque<(Offset, Logged)>,
     /// Bytes of `items`.
     held: u64,
+    /// Bytes of applied items that are worth their memory: nobody reads the past of a group without history.
+    pub(crate) held_max: u64,
     /// Bytes of all entries from the group's first day on.
     total: u64,
     pub(crate) marks: VecDeque<Mark>,
@@ -38,6 +40,7 @@ impl Tail {
         Self {
             items: VecDeque::new(),
             held: 0,
+            held_max: u64::MAX,
             total: 0,
             marks: VecDeque::new(),
             origin,

@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 use crate::clock::Clock;
 use crate::connection::Serve;
 use crate::mail::{ConnectionKey, Event, Mailbox, Read, Request, Wake};
+use crate::metrics::Latencies;
 use crate::task::{self, Name};
 use crate::worker::{Now, Outgoing, Worker};
 
@@ -61,6 +62,9 @@ pub(crate) struct Driver {
     settling: Cell<bool>,
     paused: RefCell<Vec<Waker>>,
     ways: Ways,
+    deliver: metrics::Histogram,
+    /// When the first event of this turn came.
+    began: Cell<Option<Duration>>,
 }
 
 struct Socket {
@@ -85,6 +89,8 @@ pub(crate) fn run(worker: Worker, ways: Ways) -> std::io::Result<()> {
             settling: Cell::new(false),
             paused: RefCell::new(Vec::new()),
             ways,
+            deliver: Latencies::new().deliver,
+            began: Cell::new(None),
         });
         task::spawn_local(Name::Settle, settle(Rc::clone(&driver)));
         task::spawn_local(Name::Tick, tick(Rc::clone(&driver)));
@@ -99,6 +105,7 @@ async fn events(driver: Rc<Driver>) {
         driver.ways.bell.notified().await;
         driver.ways.inbox.take(&mut events);
         driver.set_now();
+        driver.began.set(driver.began.get().or_else(|| Some(driver.ways.clock.monotonic())));
         for event in events.drain(..) {
             match event {
                 Event::Accepted(stream, peer) => driver.accept(stream, peer),
@@ -143,6 +150,9 @@ async fn settle(driver: Rc<Driver>) {
         driver.worker.borrow_mut().take_dirty(&mut dirty);
         for slot in dirty.drain(..) {
             driver.write(slot);
+        }
+        if let Some(began) = driver.began.take() {
+            driver.deliver.record(driver.ways.clock.monotonic() - began);
         }
         if driver.worker.borrow().has_more() {
             driver.settle_soon();

@@ -63,15 +63,15 @@ fn recorder() -> Result<PrometheusRecorder, BuildError> {
 /// The latency histograms, in seconds. Handles: cheap to clone, free to record from any thread.
 #[derive(Clone)]
 pub struct Latencies {
-    /// From a batch handed to the store to its return, without the sync.
+    /// To gather one batch for the log from all groups.
     pub append: Histogram,
-    /// From a proposal to its commit.
+    /// From taking in a batch of requests to having it committed and applied.
     pub commit: Histogram,
     /// To apply one batch of committed entries.
     pub apply: Histogram,
-    /// One sync of the log.
+    /// To write one batch to the log and sync it.
     pub fsync: Histogram,
-    /// From a message's arrival to its first byte handed to a subscriber's socket.
+    /// From a batch of events at a worker to the last write to a socket.
     pub deliver: Histogram,
 }
 

@@ -130,6 +130,7 @@ impl Node {
             inbox: Arc::clone(&inbox),
             workers: workers.clone(),
             fsync: fsync_name(config.storage.fsync).to_owned(),
+            fault: config.fault,
             advertised: cluster.to_string(),
         })?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -324,8 +325,7 @@ fn log_config(config: &Config) -> holdfast_log::Config {
 }
 
 fn store_config(config: &Config) -> RocksConfig {
-    let _ = config;
-    RocksConfig::default()
+    RocksConfig { sync: config.storage.fsync == Fsync::Always, ..RocksConfig::default() }
 }
 
 fn fsync_name(fsync: Fsync) -> &'static str {

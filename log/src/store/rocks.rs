@@ -20,6 +20,7 @@ pub struct RocksStore {
     path: PathBuf,
     log: DB,
     state: DB,
+    sync: bool,
     stopped: AtomicBool,
 }
 
@@ -45,7 +46,8 @@ impl RocksStore {
             options::state_spaces(config, &cache),
         )
         .map_err(|error| store_error(&state_path, &error))?;
-        Ok(Self { path: path.to_owned(), log, state, stopped: AtomicBool::new(false) })
+        let path = path.to_owned();
+        Ok(Self { path, log, state, sync: config.sync, stopped: AtomicBool::new(false) })
     }
 
     fn db(&self, space: Space) -> (&DB, &ColumnFamily) {
@@ -86,7 +88,7 @@ impl Store for RocksStore {
         self.check()?;
         assert!(batch.ops().iter().all(|op| op.space().in_log()), "only log spaces go to the log half");
         let mut options = WriteOptions::default();
-        options.set_sync(sync);
+        options.set_sync(sync && self.sync);
         options.set_memtable_insert_hint_per_batch(true);
         self.log.write_opt(self.translate(batch), &options).map_err(|error| self.fatal(&error))
     }

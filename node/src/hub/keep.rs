@@ -79,6 +79,7 @@ impl Hub {
         if now >= self.keeping.deadlines_at {
             self.keeping.deadlines_at = now + super::TICK;
             self.keep_deadlines();
+            self.append_late();
         }
         if now >= self.keeping.space_at {
             self.keeping.space_at = now + SECOND;

@@ -27,7 +27,9 @@ use holdfast_cluster::Proposals;
 use holdfast_log::{Effects, Engine, NodeId, Reader};
 
 use crate::clock::Clock;
+use crate::config::Fault;
 use crate::mail::{Event, From, Mailbox, Request};
+use crate::metrics::Latencies;
 use crate::route::Route;
 use attach::Attaching;
 use keep::Keeping;
@@ -60,6 +62,11 @@ pub struct Hub {
     keeping: Keeping,
     /// Highest outbox entry of each session group that is under way.
     outbox_sent: Vec<u64>,
+    latencies: Latencies,
+    /// A fault put in on purpose, to see that the checkers find it. Never in a release build.
+    fault: Option<Fault>,
+    /// What the fault holds back.
+    late: Vec<crate::mail::Batch>,
     identity: holdfast_cluster::Identity,
     advertised: String,
     stopping: bool,

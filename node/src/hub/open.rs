@@ -16,7 +16,9 @@ use super::propose::Pending;
 use super::turn::HubError;
 use super::{Hub, Post};
 use crate::clock::Clock;
+use crate::config::Fault;
 use crate::mail::{Event, Mailbox, Request};
+use crate::metrics::Latencies;
 use crate::route::{META, Partition, Route};
 use crate::state::meta::{Boot, Founding, MetaKind, MetaOp};
 
@@ -45,6 +47,8 @@ pub struct Plan {
     pub workers: Vec<Arc<Mailbox<Event>>>,
     /// How writes are synced, as the admin API shows it.
     pub fsync: String,
+    /// A fault put in on purpose.
+    pub fault: Option<Fault>,
     /// Address of the cluster link, as the admin API shows it.
     pub advertised: String,
 }
@@ -137,6 +141,9 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
         barriers: Vec::new(),
         keeping: Keeping::new(plan.limits, plan.fsync),
         outbox_sent: vec![0; usize::from(route.session_groups())],
+        latencies: Latencies::new(),
+        fault: plan.fault,
+        late: Vec::new(),
         identity: plan.identity,
         advertised: plan.advertised,
         stopping: false,

@@ -7,6 +7,7 @@ use prost::Message;
 use super::Hub;
 use super::machine::Machines;
 use super::tag::{OpTag, Part, Tag};
+use crate::config::Fault;
 use crate::mail::{Batch, Event, Refused};
 use crate::record::{EntryFlags, Record, Records};
 use crate::route::Partition;
@@ -66,6 +67,10 @@ impl Hub {
             self.post(batch.worker).settled.push(Event::Settled { partition, count, refused });
             return;
         }
+        if self.fault == Some(Fault::AckBeforeSync) && batch.count > 0 {
+            self.acknowledge_early(batch);
+            return;
+        }
         let part = Part::Worker { worker: batch.worker, count: batch.count };
         if batch.flags.stateful() {
             self.accept_stateful(&batch, part);
@@ -75,6 +80,23 @@ impl Hub {
         packed.count += batch.count;
         packed.bytes.extend_from_slice(&batch.bytes);
         packed.parts.push(part);
+    }
+
+    /// The fault: settled at once, and appended when the clock comes round.
+    fn acknowledge_early(&mut self, batch: Batch) {
+        let (partition, count) = (batch.partition, batch.count);
+        self.post(batch.worker).mailbox.send_one(Event::Settled { partition, count, refused: None });
+        self.late.push(batch);
+    }
+
+    /// Appends what the fault held back.
+    pub(super) fn append_late(&mut self) {
+        for batch in std::mem::take(&mut self.late) {
+            let packed = self.pending.packed(batch.partition, batch.bytes.len());
+            packed.flags = packed.flags.or(batch.flags);
+            packed.count += batch.count;
+            packed.bytes.extend_from_slice(&batch.bytes);
+        }
     }
 
     /// Records with tokens: those that are in the log already are left out, so that the log holds each once. They

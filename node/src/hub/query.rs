@@ -26,14 +26,18 @@ impl Hub {
     pub(super) fn query(&mut self, query: Query) {
         // Whoever asked may have gone away: an answer that nobody takes is no error.
         match query {
-            Query::Ready { reply } => drop(reply.send(self.reasons())),
-            Query::Cluster { reply } => drop(reply.send(self.cluster())),
+            Query::Ready { reply } => {
+                let _ = reply.send(self.reasons());
+            }
+            Query::Cluster { reply } => {
+                let _ = reply.send(self.cluster());
+            }
             Query::Clients { state, prefix, page, reply } => {
-                drop(reply.send(self.clients(state, &prefix, &page)));
+                let _ = reply.send(self.clients(state, &prefix, &page));
             }
             Query::Client { client_id, reply } => {
                 let record = self.sessions(&client_id).get(&client_id);
-                drop(reply.send(record.map(|record| self.client(record))));
+                let _ = reply.send(record.map(|record| self.client(record)));
             }
             Query::Disconnect { client_id, forget, reply } => self.disconnect(client_id, forget, reply),
             Query::ClientSubscriptions { client_id, page, reply } => {
@@ -41,10 +45,12 @@ impl Hub {
             }
             Query::Subscriptions { filter, topic, page, reply } => {
                 self.subscriptions(Wanted { client_id: None, filter, topic }, page, |page| {
-                    drop(reply.send(page));
+                    let _ = reply.send(page);
                 });
             }
-            Query::Retained { filter, page, reply } => drop(reply.send(self.retained(filter, &page))),
+            Query::Retained { filter, page, reply } => {
+                let _ = reply.send(self.retained(filter, &page));
+            }
         }
     }
 
@@ -168,7 +174,7 @@ impl Hub {
     fn disconnect(&mut self, client_id: String, forget: bool, reply: oneshot::Sender<bool>) {
         let group = self.route.session_group(&client_id);
         let Some(record) = self.sessions(&client_id).get(&client_id) else {
-            drop(reply.send(false));
+            let _ = reply.send(false);
             return;
         };
         let owner = record.core.owner;
@@ -179,7 +185,7 @@ impl Hub {
         if let Some(owner) = owner {
             self.fence(owner, &client_id, false);
         }
-        drop(reply.send(true));
+        let _ = reply.send(true);
     }
 
     fn client_subscriptions(
@@ -189,7 +195,7 @@ impl Hub {
         reply: oneshot::Sender<Option<Page<Subscription>>>,
     ) {
         let Some(record) = self.sessions(&client_id).get(&client_id) else {
-            drop(reply.send(None));
+            let _ = reply.send(None);
             return;
         };
         let lag = self.lag(record);
@@ -198,7 +204,7 @@ impl Hub {
             for item in &mut page.items {
                 item.lag = Some(lag.clone());
             }
-            drop(reply.send(Some(page)));
+            let _ = reply.send(Some(page));
         });
     }
 

@@ -55,6 +55,8 @@ impl Hub {
     /// # Errors
     /// When it cannot go on.
     pub fn turn(&mut self, requests: &mut Vec<Request>) -> Result<(), HubError> {
+        let start = self.clock.monotonic();
+        let any = !requests.is_empty();
         for request in requests.drain(..) {
             self.accept(request)?;
         }
@@ -67,6 +69,9 @@ impl Hub {
                 break;
             }
         }
+        if any {
+            self.latencies.commit.record(self.clock.monotonic() - start);
+        }
         self.pass_barriers();
         self.hand_out();
         Ok(())
@@ -76,6 +81,7 @@ impl Hub {
         match request {
             Request::Publish(batch) => self.accept_publishes(batch),
             Request::Session { from, group, op } => {
+                let op = *op;
                 if self.keeping.full && matches!(op, Kind::Subscribe(_)) {
                     let outcome = Err(crate::mail::Refused::Full);
                     let From { connection, tag, .. } = from;
@@ -87,12 +93,13 @@ impl Hub {
                 }
             }
             Request::Note { group, op } => {
+                let op = *op;
                 let tag = if matches!(op, Kind::Detach(_)) { OpTag::Detach } else { OpTag::Quiet };
                 self.accept_op(group, op, tag);
             }
             Request::ShareJoin { from, op, member } => {
                 let group = self.route.session_group(&op.share);
-                self.accept_op(group, Kind::ShareJoin(op), OpTag::ShareJoin(from, member));
+                self.accept_op(group, Kind::ShareJoin(*op), OpTag::ShareJoin(from, member));
             }
             Request::ShareFlush(flush) => {
                 let group = self.route.session_group(&flush.window.share);
@@ -121,8 +128,16 @@ impl Hub {
     /// Collects, commits and applies. `true`: something was applied, which may have left more to propose.
     fn advance(&mut self) -> Result<bool, HubError> {
         let mut effects = std::mem::take(&mut self.effects);
+        let start = self.clock.monotonic();
         self.engine.collect(&mut effects)?;
+        let gathered = self.clock.monotonic();
+        let syncs = self.engine.figures().syncs;
         self.engine.commit(&mut effects)?;
+        let synced = self.clock.monotonic();
+        if self.engine.figures().syncs > syncs {
+            self.latencies.append.record(gathered - start);
+            self.latencies.fsync.record(synced - gathered);
+        }
         if let Some((group, fault)) = effects.stopped.first() {
             return Err(HubError::Stopped { group: *group, fault: fault.to_string() });
         }
@@ -134,6 +149,9 @@ impl Hub {
         let moved = !effects.committed.is_empty();
         for committed in effects.committed.drain(..) {
             self.apply(&committed)?;
+        }
+        if moved {
+            self.latencies.apply.record(self.clock.monotonic() - synced);
         }
         effects.clear();
         self.effects = effects;

@@ -3,6 +3,9 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// Places that an empty queue keeps.
+const KEPT: usize = 1_024;
+
 /// How a sleeping reader is woken.
 pub trait Wake: Send + Sync {
     /// Called after something was put into an empty mailbox.
@@ -40,8 +43,16 @@ impl<T> Mailbox<T> {
         }
         let mut queue = self.lock();
         let was_empty = queue.is_empty();
-        queue.append(batch);
+        if was_empty {
+            std::mem::swap(&mut *queue, batch);
+        } else {
+            queue.append(batch);
+        }
         drop(queue);
+        if batch.capacity() > KEPT {
+            // A burst's memory is not kept for the next one.
+            *batch = Vec::new();
+        }
         if was_empty {
             self.notify();
         }
@@ -61,11 +72,17 @@ impl<T> Mailbox<T> {
     /// Swaps the content into `into`, which must be empty.
     pub fn take(&self, into: &mut Vec<T>) {
         debug_assert!(into.is_empty(), "the last batch was handled whole");
+        if into.capacity() > KEPT {
+            *into = Vec::new();
+        }
         std::mem::swap(&mut *self.lock(), into);
     }
 
     /// As [`Mailbox::take`], after waiting for at most `timeout` until there is something.
     pub fn wait(&self, timeout: Duration, into: &mut Vec<T>) {
+        if into.capacity() > KEPT {
+            *into = Vec::new();
+        }
         let queue = self.lock();
         let (mut queue, _) = self
             .filled

@@ -32,14 +32,14 @@ pub enum Request {
         /// The group.
         group: GroupId,
         /// The operation.
-        op: Kind,
+        op: Box<Kind>,
     },
     /// As `Session`, and nobody waits for it.
     Note {
         /// The group.
         group: GroupId,
         /// The operation.
-        op: Kind,
+        op: Box<Kind>,
     },
     /// Where do the partitions stand? Answered by `Started` when all that was published before is applied.
     Barrier(From),
@@ -48,7 +48,7 @@ pub enum Request {
         /// Who asks.
         from: From,
         /// The operation.
-        op: ShareJoin,
+        op: Box<ShareJoin>,
         /// What the dispatcher is told, without the window.
         member: Box<ShareMember>,
     },

@@ -132,6 +132,11 @@ impl Inbound {
         self.queue.len() + self.exactly_once.len() < maximum
     }
 
+    /// Is this the identifier of a QoS 2 message that is counted already? Its repeat is no further one.
+    pub fn counted(&self, packet_id: u16) -> bool {
+        self.exactly_once.contains_key(&packet_id)
+    }
+
     /// A QoS 2 PUBLISH arrived. `hash` is over topic and payload.
     pub fn arrives(&mut self, packet_id: u16, hash: u64) -> Arrival {
         match self.exactly_once.get_mut(&packet_id) {

@@ -114,7 +114,7 @@ impl Worker {
         });
         let from = From { worker, connection: key, tag: TAG_RELEASE | u64::from(id) };
         let group = session.group;
-        self.out.requests.push(Request::Session { from, group, op });
+        self.out.requests.push(Request::Session { from, group, op: Box::new(op) });
         Ok(())
     }
 

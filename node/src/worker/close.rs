@@ -58,7 +58,7 @@ impl Worker {
         });
         let (group, durable) = (session.group, session.durable());
         let held: usize = session.inbound.held.iter().map(|held| held.record.len()).sum();
-        self.out.requests.push(Request::Note { group, op });
+        self.out.requests.push(Request::Note { group, op: Box::new(op) });
         self.outstanding -= held;
         if durable {
             let at = self.group_index(key);
@@ -86,7 +86,7 @@ impl Worker {
         let group = self.place.route.session_group(client_id);
         let client_id = client_id.to_owned();
         let op = Detach { client_id, epoch, discard_will: false, expiry: None, window: None };
-        self.out.requests.push(Request::Note { group, op: Kind::Detach(op) });
+        self.out.requests.push(Request::Note { group, op: Box::new(Kind::Detach(op)) });
     }
 
     /// Cursor and window of a durable session as they are now, with positions of its own.

@@ -7,7 +7,7 @@
 
 use super::{Conn, Worker};
 use crate::mail::{ConnectionKey, From, Request};
-use crate::route::{Cover, Partition};
+use crate::route::Cover;
 use crate::session::Step;
 use crate::state::session::op::{Kind, Tail, WindowOp};
 use crate::state::session::record::Window;
@@ -100,7 +100,7 @@ impl Worker {
         for (group, _) in groups.zip(wanted).filter(|(_, wanted)| *wanted) {
             let tail =
                 Tail { node: self.place.node, worker: self.place.worker, next: self.tails.all_next() };
-            self.out.requests.push(Request::Note { group, op: Kind::Tail(tail) });
+            self.out.requests.push(Request::Note { group, op: Box::new(Kind::Tail(tail)) });
         }
     }
 
@@ -121,7 +121,7 @@ impl Worker {
             window,
         });
         let (group, from) = (session.group, From { worker, connection: key, tag });
-        self.out.requests.push(Request::Session { from, group, op });
+        self.out.requests.push(Request::Session { from, group, op: Box::new(op) });
     }
 
     /// Cursor and window as they are now. `own`: with positions even when it is caught up.
@@ -186,14 +186,5 @@ impl Worker {
             }
             Step::Published | Step::Released | Step::Settling => {}
         }
-    }
-
-    /// Does the session read this partition?
-    pub(super) fn reads(&mut self, slot: u32, partition: u16) -> bool {
-        let route = self.place.route;
-        let Some(session) = self.conns.get_mut(slot as usize).and_then(Conn::session) else { return false };
-        session
-            .plain_subscriptions()
-            .any(|subscription| route.covers(subscription.plain()).contains(Partition::new(partition)))
     }
 }

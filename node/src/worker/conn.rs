@@ -7,7 +7,6 @@ use holdfast_codec::Version;
 
 use crate::mail::ConnectionKey;
 use crate::session::Session;
-use crate::state::session::op::Attach;
 
 /// How far a connection has come.
 #[derive(Debug)]
@@ -27,8 +26,8 @@ pub enum Phase {
 pub struct Hello {
     /// Version.
     pub version: Version,
-    /// The operation that was proposed.
-    pub attach: Attach,
+    /// Keep Alive, seconds.
+    pub keep_alive: u16,
     /// The client id was assigned by us.
     pub assigned: bool,
     /// Receive Maximum of the client.

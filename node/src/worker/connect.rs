@@ -36,11 +36,11 @@ impl Worker {
         if let Err(reason) = self.acceptable(connect) {
             return self.refuse(key, connect.version, reason);
         }
-        let hello = self.hello(key, connect);
-        let group = self.place.route.session_group(&hello.attach.client_id);
+        let (hello, attach) = self.hello(key, connect);
+        let group = self.place.route.session_group(&attach.client_id);
         let from = From { worker: self.place.worker, connection: key, tag: 0 };
-        let op = Kind::Attach(hello.attach.clone());
-        self.out.requests.push(Request::Session { from, group, op });
+        let op = Kind::Attach(attach);
+        self.out.requests.push(Request::Session { from, group, op: Box::new(op) });
         let conn = self.conn(key).expect("it is being read");
         conn.phase = Phase::Attaching(Box::new(hello));
         Ok(())
@@ -63,7 +63,7 @@ impl Worker {
         Ok(())
     }
 
-    fn hello(&mut self, key: ConnectionKey, connect: &Connect<'_>) -> Hello {
+    fn hello(&mut self, key: ConnectionKey, connect: &Connect<'_>) -> (Hello, Attach) {
         let settings = &self.settings;
         let properties = &connect.properties;
         let wanted_expiry = match connect.version {
@@ -97,9 +97,9 @@ impl Worker {
             peer: conn.peer.to_string(),
             username: connect.username.unwrap_or_default().to_owned(),
         };
-        Hello {
+        let hello = Hello {
             version: connect.version,
-            attach,
+            keep_alive,
             assigned,
             receive_maximum: properties.receive_maximum.map_or(u16::MAX, std::num::NonZero::get),
             packet_max: properties.maximum_packet_size.map_or(u32::MAX, std::num::NonZero::get),
@@ -108,7 +108,8 @@ impl Worker {
             server_expiry: (expiry != wanted_expiry).then_some(expiry),
             problem_information: properties.request_problem_information,
             response_information: properties.request_response_information,
-        }
+        };
+        (hello, attach)
     }
 
     /// Unique in the cluster: no boot epoch and no connection key of a boot is given out twice.
@@ -151,7 +152,7 @@ impl Worker {
             unreachable!("just seen")
         };
         let session = self.session_of(&hello, attached);
-        let keep_alive = hello.attach.keep_alive;
+        let keep_alive = u32::from(hello.keep_alive);
         let durable = session.durable();
         let conn = &mut self.conns[key.slot as usize];
         conn.phase = Phase::Open(Box::new(session));
@@ -164,7 +165,7 @@ impl Worker {
             waker.wake();
         }
         self.counters.connect(Connected::Accepted);
-        self.connack(key, &hello, attached.session_present);
+        self.connack(key, &hello, attached);
         if durable {
             let at = self.group_index(key);
             self.durables[at] += 1;
@@ -201,9 +202,10 @@ impl Worker {
         }
     }
 
-    fn connack(&mut self, key: ConnectionKey, hello: &Hello, session_present: bool) {
+    fn connack(&mut self, key: ConnectionKey, hello: &Hello, attached: &Attached) {
         let settings = std::sync::Arc::clone(&self.settings);
-        let client_id = &hello.attach.client_id;
+        let client_id = &attached.record.core.client_id;
+        let session_present = attached.session_present;
         let response = format!("response/{client_id}/");
         let properties = ConnAckProperties {
             session_expiry: hello.server_expiry,

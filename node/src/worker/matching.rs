@@ -80,10 +80,6 @@ impl Matching {
         self.trie.is_empty()
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.trie.len()
-    }
-
     pub(super) fn insert(&mut self, filter: &str, slot: u32, place: usize) {
         self.trie.insert(filter, value(slot, place));
     }

@@ -29,6 +29,7 @@ impl Worker {
             && !session.inbound.below(receive_maximum)
             && session.version == Version::V5
             && session.inbound.outstanding() >= receive_maximum
+            && !publish.packet_id.is_some_and(|id| session.inbound.counted(id.get()))
         {
             return Err(Close::Ours(ReasonCode::ReceiveMaximumExceeded));
         }
@@ -217,7 +218,7 @@ impl Worker {
             let (client_id, epoch, group) = (session.client_id.to_string(), session.epoch, session.group);
             let op = Kind::Intents(Intents { client_id, epoch, intents });
             let from = From { worker: self.place.worker, connection: key, tag: TAG_INTENTS };
-            self.out.requests.push(Request::Session { from, group, op });
+            self.out.requests.push(Request::Session { from, group, op: Box::new(op) });
         }
     }
 

@@ -553,7 +553,7 @@ impl Worker {
             held,
         };
         let from = From { worker, connection: key, tag };
-        self.out.requests.push(Request::ShareJoin { from, op, member: Box::new(member) });
+        self.out.requests.push(Request::ShareJoin { from, op: Box::new(op), member: Box::new(member) });
     }
 
     /// Tells the dispatcher that this connection takes no more.

@@ -132,7 +132,9 @@ impl Worker {
         let place = session.place_of(&filter);
         let at = match place {
             Some(at) => {
-                session.subscriptions[at] = Some(subscription);
+                // Replaced: what the old one is still to receive is not lost, so its starts stay.
+                let starts = session.subscriptions[at].take().map_or(subscription.starts.clone(), |old| old.starts);
+                session.subscriptions[at] = Some(Subscription { starts, ..subscription });
                 at
             }
             None => session.add(subscription),
@@ -189,7 +191,7 @@ impl Worker {
                 owed: if durable { owed.iter().map(OwedJob::record).collect() } else { Vec::new() },
             });
             let group = session.group;
-            self.out.requests.push(Request::Session { from, group, op });
+            self.out.requests.push(Request::Session { from, group, op: Box::new(op) });
         }
         1
     }
@@ -274,7 +276,7 @@ impl Worker {
             });
             let group = session.group;
             let from = From { worker, connection: key, tag: TAG_SUBSCRIBE | number };
-            self.out.requests.push(Request::Session { from, group, op });
+            self.out.requests.push(Request::Session { from, group, op: Box::new(op) });
         }
         let request =
             Asking { packet_id: packet.packet_id, reasons, kind: Asked::Unsubscribe, commits };

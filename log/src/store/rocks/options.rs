@@ -25,6 +25,9 @@ pub struct RocksConfig {
     pub state_memtable_bytes: usize,
     /// Cache of blocks for both databases. Default 64 MiB. The tail of the log has its own cache.
     pub block_cache_bytes: usize,
+    /// Whether a write that asks for a sync gets one. Default true. False survives the death of the process but not
+    /// that of the machine: what was acknowledged last is lost then.
+    pub sync: bool,
     /// Threads that flush and compact. Default 2.
     pub background_jobs: i32,
 }
@@ -37,6 +40,7 @@ impl Default for RocksConfig {
             wal_bytes_max: 512 * MIB as u64,
             state_memtable_bytes: 256 * MIB,
             block_cache_bytes: 64 * MIB,
+            sync: true,
             background_jobs: 2,
         }
     }
