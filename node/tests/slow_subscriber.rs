@@ -1,0 +1,98 @@
+//! A subscriber that does not read costs disk, not memory, and slows nobody down.
+
+mod common;
+
+use common::{Home, Node, wire};
+use wire::Message;
+
+const MIB: u64 = 1024 * 1024;
+const PAYLOAD: usize = 16 * 1024;
+/// 200 MiB of them.
+const FLOOD: usize = 200 * 1024 * 1024 / PAYLOAD;
+
+/// Publishes the flood while `reader` reads all of it.
+fn flood(node: &Node, qos: u8, topic: &str) {
+    let mut reader = node.clean(5, "reader");
+    reader.subscribe(topic, qos);
+    let address = node.mqtt;
+    let topic = topic.to_owned();
+    let publisher = std::thread::spawn(move || {
+        let mut publisher = common::client::Client::open(address, 5);
+        publisher.connect(wire::Connect::clean("publisher"));
+        let payload = vec![5; PAYLOAD];
+        let all = (0..FLOOD).map(|_| Message::new(&topic, qos, &payload));
+        if qos == 0 {
+            for (number, message) in all.enumerate() {
+                publisher.publish(&message);
+                // QoS 0 without pause is more than anybody reads: what is dropped then is no fault.
+                if number % 16 == 0 {
+                    publisher.expect_silence();
+                }
+            }
+            publisher.expect_silence();
+        } else {
+            publisher.store_all(all, 50);
+        }
+    });
+    let mut came = 0;
+    while came < FLOOD {
+        let message = reader.expect_message();
+        if message.qos == 1 {
+            reader.send(&wire::ack(wire::PUBACK, message.id));
+        }
+        came += 1;
+        if qos == 0 && publisher.is_finished() {
+            break;
+        }
+    }
+    publisher.join().expect("it published");
+    assert!(came > FLOOD / 2, "{came}");
+}
+
+fn growth(qos: u8) -> (Home, Node, u64) {
+    let home = Home::new();
+    home.configure("[storage]\ntail_cache_bytes = \"8MiB\"\n");
+    let node = home.start();
+    // Memory that the log takes in any case is taken now.
+    flood(&node, qos, "flood/first");
+    let before = node.rss();
+    let mut stuck = Vec::new();
+    for number in 0..4 {
+        let mut client = node.clean(5, &format!("stuck {number}"));
+        client.subscribe("flood/#", qos);
+        stuck.push(client);
+    }
+    let (mut durable, _) = node.durable(5, "stuck for long");
+    durable.subscribe("flood/#", qos);
+    flood(&node, qos, "flood/second");
+    let grown = node.rss().saturating_sub(before);
+    drop(stuck);
+    (home, node, grown)
+}
+
+#[test]
+fn qos_0_to_clients_that_do_not_read_is_dropped_and_counted() {
+    let (_home, node, grown) = growth(0);
+    assert!(grown < 64 * MIB, "{} MiB more", grown / MIB);
+    let page = common::get(&node, "/metrics");
+    let dropped: f64 = page
+        .lines()
+        .filter(|line| line.starts_with("holdfast_messages_dropped_total"))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum();
+    assert!(dropped > 1_000.0, "{dropped}");
+}
+
+#[test]
+fn qos_1_to_clients_that_do_not_read_waits_on_disk() {
+    let (_home, node, grown) = growth(1);
+    assert!(grown < 64 * MIB, "{} MiB more", grown / MIB);
+    // All of it is still there for the one whose session lasts.
+    let (mut durable, present) = node.durable(5, "stuck for long");
+    assert!(present);
+    node.clean(5, "last").store("flood/second", b"last");
+    let mut came = durable.drain_to(b"last").len();
+    // What was under way to the first connection may count twice for nobody: it comes again here.
+    came = came.min(FLOOD);
+    assert_eq!(came, FLOOD);
+}
