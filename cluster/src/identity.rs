@@ -57,7 +57,9 @@ pub enum IdentityError {
         found: u32,
     },
     /// The directory belongs to another node.
-    #[error("{path} belongs to node {found}, not to node {wanted}; start it with --node-id {found} or give this node a directory of its own")]
+    #[error(
+        "{path} belongs to node {found}, not to node {wanted}; start it with --node-id {found} or give this node a directory of its own"
+    )]
     OtherNode {
         /// The directory.
         path: PathBuf,
@@ -127,11 +129,9 @@ impl Identity {
     /// When it is another node's.
     pub fn check_node(&self, dir: &Path, node_id: Option<u64>) -> Result<(), IdentityError> {
         match node_id {
-            Some(wanted) if wanted != self.node_id => Err(IdentityError::OtherNode {
-                path: dir.to_owned(),
-                found: self.node_id,
-                wanted,
-            }),
+            Some(wanted) if wanted != self.node_id => {
+                Err(IdentityError::OtherNode { path: dir.to_owned(), found: self.node_id, wanted })
+            }
             _ => Ok(()),
         }
     }

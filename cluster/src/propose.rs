@@ -3,16 +3,16 @@
 //! Invariant: a group's proposals leave in the order of their sequence, and a later one never overtakes an
 //! earlier one that is still open.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use holdfast_log::{BootEpoch, Body, Committed, Engine, GroupId, NodeId, Proposal, Refusal, Sequence, Stamp};
+use holdfast_log::{Body, BootEpoch, Committed, Engine, GroupId, NodeId, Proposal, Refusal, Sequence, Stamp};
 
 /// The proposals of one boot that are not committed yet. `T` is what the proposer wants back when one is.
 #[derive(Debug)]
 pub struct Proposals<T> {
     node: NodeId,
     boot: BootEpoch,
-    lanes: HashMap<GroupId, Lane<T>>,
+    lanes: BTreeMap<GroupId, Lane<T>>,
 }
 
 #[derive(Debug)]
@@ -33,7 +33,7 @@ struct Open<T> {
 impl<T> Proposals<T> {
     /// Nothing proposed yet. `boot` was granted by the meta group and is used by nobody else.
     pub fn new(node: NodeId, boot: BootEpoch) -> Self {
-        Self { node, boot, lanes: HashMap::new() }
+        Self { node, boot, lanes: BTreeMap::new() }
     }
 
     /// Queues a proposal for `group`. It leaves with the next [`Proposals::send`].

@@ -255,7 +255,13 @@ mod tests {
         let all = [
             record(),
             Record { retain: true, expiry: Some(60), ..record() },
-            Record { qos: Qos::ExactlyOnce, token: Some(token), properties: &[1, 0], payload: b"", ..record() },
+            Record {
+                qos: Qos::ExactlyOnce,
+                token: Some(token),
+                properties: &[1, 0],
+                payload: b"",
+                ..record()
+            },
         ];
         let mut bytes = vec![EntryFlags::STATEFUL.get()];
         for one in &all {

@@ -129,6 +129,7 @@ impl Node {
             clock: Arc::clone(&clock),
             inbox: Arc::clone(&inbox),
             workers: workers.clone(),
+            flush_beside: true,
             fsync: fsync_name(config.storage.fsync).to_owned(),
             fault: config.fault,
             advertised: cluster.to_string(),
@@ -138,7 +139,8 @@ impl Node {
         let threads = shared.spawn(config, opened, &failed)?;
         let open = Arc::new(AtomicUsize::new(0));
         let connections_max = config.mqtt.connections_max.unwrap_or(usize::MAX);
-        let door = listener::open(mqtt, shared.workers.clone(), open, connections_max).map_err(NodeError::Thread)?;
+        let door =
+            listener::open(mqtt, shared.workers.clone(), open, connections_max).map_err(NodeError::Thread)?;
         let gate_inbox = Arc::clone(&shared.inbox);
         let gate = Gate { send: Box::new(move |query| gate_inbox.send_one(Request::Query(query))) };
         let setup = Setup { gate, metrics, answer_max: ANSWER_MAX };
@@ -222,8 +224,9 @@ impl Shared {
             Arc::clone(&self.stop),
         );
         let told = Arc::clone(failed);
-        let catchup =
-            named("catchup", move || catchup.run().inspect_err(|error| told(NodeError::Ended(chain(error)))))?;
+        let catchup = named("catchup", move || {
+            catchup.run().inspect_err(|error| told(NodeError::Ended(chain(error))))
+        })?;
         let settings = Arc::new(settings(config));
         let interested: Arc<[AtomicBool]> = (0..config.workers).map(|_| AtomicBool::new(false)).collect();
         let mut workers = Vec::new();

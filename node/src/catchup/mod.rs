@@ -29,6 +29,8 @@ pub struct Catchup {
     inbox: Arc<Mailbox<Read>>,
     workers: Vec<Arc<Mailbox<Event>>>,
     partitions: u16,
+    /// The partition to look at next for a segment to index.
+    next: u16,
     stop: Arc<std::sync::atomic::AtomicBool>,
 }
 
@@ -48,7 +50,15 @@ impl Catchup {
         partitions: u16,
         stop: Arc<std::sync::atomic::AtomicBool>,
     ) -> Self {
-        Self { index: Index::new(reader.clone(), partitions), reader, inbox, workers, partitions, stop }
+        Self {
+            index: Index::new(reader.clone(), partitions),
+            reader,
+            inbox,
+            workers,
+            partitions,
+            next: 0,
+            stop,
+        }
     }
 
     /// Runs until it is told to stop.
@@ -57,19 +67,26 @@ impl Catchup {
     /// When the log is damaged: nothing that cannot be read is passed over.
     pub fn run(mut self) -> Result<(), ReadError> {
         let mut requests = Vec::new();
-        let mut next = 0;
         while !self.stop.load(std::sync::atomic::Ordering::Acquire) {
             self.inbox.wait(IDLE, &mut requests);
-            let busy = !requests.is_empty();
-            for request in requests.drain(..) {
-                self.answer(request)?;
-            }
-            // One segment of one partition between requests, so that nobody waits long.
-            let partition = Partition::new(next);
-            next = (next + 1) % self.partitions;
-            if !busy || next == 0 {
-                self.index.build_next(partition)?;
-            }
+            self.turn(&mut requests)?;
+        }
+        Ok(())
+    }
+
+    /// Answers a batch of requests, then indexes at most one segment of one partition, so that nobody waits long.
+    ///
+    /// # Errors
+    /// When the log is damaged.
+    pub fn turn(&mut self, requests: &mut Vec<Read>) -> Result<(), ReadError> {
+        let busy = !requests.is_empty();
+        for request in requests.drain(..) {
+            self.answer(request)?;
+        }
+        let partition = Partition::new(self.next);
+        self.next = (self.next + 1) % self.partitions;
+        if !busy || self.next == 0 {
+            self.index.build_next(partition)?;
         }
         Ok(())
     }

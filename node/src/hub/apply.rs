@@ -10,8 +10,8 @@ use super::tag::{OpTag, Part, Tag};
 use super::turn::HubError;
 use crate::mail::{Event, From, ShareMember};
 use crate::route::Partition;
-use crate::state::session::op::{Kind, OutboxDone};
 use crate::state::session::Outcome;
+use crate::state::session::op::{Kind, OutboxDone};
 
 impl Hub {
     pub(super) fn apply(&mut self, committed: &Committed) -> Result<(), HubError> {

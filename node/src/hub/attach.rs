@@ -42,7 +42,11 @@ impl Hub {
             return false;
         }
         let connection = ConnectionKey::from_number(owner.connection);
-        self.post(owner.worker).events.push(Event::Fence { connection, client_id: client_id.to_owned(), taken_over });
+        self.post(owner.worker).events.push(Event::Fence {
+            connection,
+            client_id: client_id.to_owned(),
+            taken_over,
+        });
         true
     }
 
@@ -61,7 +65,9 @@ impl Hub {
     /// A connection closed by itself while another took its session over: its last window still counts.
     pub(super) fn late_detach(&mut self, op: &Kind) {
         let Kind::Detach(op) = op else { return };
-        let Some(waiting) = self.attaching.get_mut(&op.client_id).filter(|waiting| waiting.held) else { return };
+        let Some(waiting) = self.attaching.get_mut(&op.client_id).filter(|waiting| waiting.held) else {
+            return;
+        };
         if waiting.attached.session_present
             && let Some(window) = op.window.clone()
         {

@@ -50,11 +50,13 @@ pub(super) struct Keeping {
     space_at: Duration,
     retention_at: Duration,
     flushing: bool,
+    /// Flushes run on a thread of their own.
+    beside: bool,
     records: u64,
 }
 
 impl Keeping {
-    pub(super) fn new(limits: Limits, fsync: String) -> Self {
+    pub(super) fn new(limits: Limits, fsync: String, beside: bool) -> Self {
         Self {
             limits,
             fsync,
@@ -64,6 +66,7 @@ impl Keeping {
             space_at: Duration::ZERO,
             retention_at: RETENTION_EVERY,
             flushing: false,
+            beside,
             records: 0,
         }
     }
@@ -189,7 +192,8 @@ impl Hub {
         for partition in self.route.all_partitions() {
             let group = partition.group();
             let soft = self.engine.log_start_for(group, older_than, limits.bytes).map_or(0, Offset::get);
-            let hard = self.engine.log_start_for(group, Stamp::new(0), limits.hard_bytes).map_or(0, Offset::get);
+            let hard =
+                self.engine.log_start_for(group, Stamp::new(0), limits.hard_bytes).map_or(0, Offset::get);
             let start = soft.min(floors[partition.index()]).max(hard);
             self.cut(partition, start);
         }
@@ -204,6 +208,9 @@ impl Hub {
     }
 
     fn start_flush(&mut self) -> Result<(), HubError> {
+        if !self.keeping.beside {
+            return Ok(self.engine.flush_state()?);
+        }
         let flush = self.engine.flush_begin()?;
         let inbox = std::sync::Arc::clone(&self.inbox);
         self.keeping.flushing = true;

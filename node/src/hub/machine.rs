@@ -140,7 +140,11 @@ impl Machines {
         Ok(granted.map_or(Applied::Quiet, Applied::Boot))
     }
 
-    fn apply_session(&mut self, committed: &Committed, changes: &mut Changes) -> Result<Applied, MachineError> {
+    fn apply_session(
+        &mut self,
+        committed: &Committed,
+        changes: &mut Changes,
+    ) -> Result<Applied, MachineError> {
         let entry = committed.entry();
         let machine = &mut self.sessions[Self::session_index(entry.group)];
         match entry.kind {

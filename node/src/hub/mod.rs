@@ -19,7 +19,7 @@ mod propose;
 mod machine;
 mod tag;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,12 +33,12 @@ use crate::metrics::Latencies;
 use crate::route::Route;
 use attach::Attaching;
 use keep::Keeping;
-use machine::Machines;
 pub use keep::Limits;
-pub use turn::HubError;
+use machine::Machines;
 pub use open::{OpenError, Opened, Plan, open};
 use propose::Pending;
 use tag::Tag;
+pub use turn::HubError;
 
 /// How often an idle hub looks at its clocks.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
@@ -57,7 +57,7 @@ pub struct Hub {
     clock: Arc<dyn Clock>,
     inbox: Arc<Mailbox<Request>>,
     workers: Vec<Post>,
-    attaching: HashMap<String, Attaching>,
+    attaching: BTreeMap<String, Attaching>,
     barriers: Vec<Barrier>,
     keeping: Keeping,
     /// Highest outbox entry of each session group that is under way.

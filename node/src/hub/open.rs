@@ -1,12 +1,13 @@
 //! From a data directory to a running hub: open, load, replay, found, and take a boot epoch.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use holdfast_cluster::{Identity, Placement, Proposals};
 use holdfast_log::{
-    Body, BootEpoch, Config, Effects, Engine, LogError, NodeId, Opening, Proposal, Reader, Sequence, Stamp, Store,
+    Body, BootEpoch, Config, Effects, Engine, LogError, NodeId, Opening, Proposal, Reader, Sequence, Stamp,
+    Store,
 };
 use prost::Message;
 
@@ -45,6 +46,8 @@ pub struct Plan {
     pub inbox: Arc<Mailbox<Request>>,
     /// One for each worker.
     pub workers: Vec<Arc<Mailbox<Event>>>,
+    /// Derived state is flushed on a thread beside the hub; otherwise within the turn, as a simulation wants it.
+    pub flush_beside: bool,
     /// How writes are synced, as the admin API shows it.
     pub fsync: String,
     /// A fault put in on purpose.
@@ -137,9 +140,9 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
         clock: plan.clock,
         inbox: plan.inbox,
         workers,
-        attaching: HashMap::new(),
+        attaching: BTreeMap::new(),
         barriers: Vec::new(),
-        keeping: Keeping::new(plan.limits, plan.fsync),
+        keeping: Keeping::new(plan.limits, plan.fsync, plan.flush_beside),
         outbox_sent: vec![0; usize::from(route.session_groups())],
         latencies: Latencies::new(),
         fault: plan.fault,
@@ -202,7 +205,8 @@ fn take_boot(engine: &mut Engine, machines: &mut Machines, plan: &Plan) -> Resul
             let op = MetaOp { kind: Some(op.clone()) };
             let body = Body::Command(Bytes::from(op.encode_to_vec()));
             let stamp = Stamp::new(plan.clock.wall());
-            let proposal = Proposal { group: META, node, boot: BootEpoch::new(0), seq: sequence, body, stamp };
+            let proposal =
+                Proposal { group: META, node, boot: BootEpoch::new(0), seq: sequence, body, stamp };
             match engine.propose(proposal) {
                 Ok(()) => {
                     ops.pop();
@@ -245,7 +249,8 @@ impl Hub {
     /// Commits into every group that all earlier boots of this node are over.
     fn close_boots(&mut self) -> Result<(), HubError> {
         let before = BootEpoch::new(self.boot - 1);
-        let groups: Vec<_> = Machines::groups(self.route).into_iter().filter(|group| *group != META).collect();
+        let groups: Vec<_> =
+            Machines::groups(self.route).into_iter().filter(|group| *group != META).collect();
         for group in &groups {
             let body = Body::CloseBoot { node: self.node, boot: before };
             self.proposals.push(*group, body, super::Tag::Quiet);

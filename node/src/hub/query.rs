@@ -9,8 +9,8 @@ use super::Hub;
 use super::machine::Machines;
 use super::tag::OpTag;
 use crate::admin::{
-    Client, Cluster, Lag, Node, NodeState, Page, PageQuery, Partition as PartitionView, Payload, Query, Reason,
-    Replica, ReplicaState, Retained, SessionState, Subscription, Time,
+    Client, Cluster, Lag, Node, NodeState, Page, PageQuery, Partition as PartitionView, Payload, Query,
+    Reason, Replica, ReplicaState, Retained, SessionState, Subscription, Time,
 };
 use crate::mail::{Event, Gather};
 use crate::route::Partition;
@@ -218,7 +218,9 @@ impl Hub {
         let mut absent = Vec::new();
         for record in self.machines.sessions.iter().flat_map(|sessions| sessions.after(None)) {
             if record.core.owner.is_none() {
-                absent.extend(record.subscriptions.iter().filter_map(|subscription| view(record, subscription)));
+                absent.extend(
+                    record.subscriptions.iter().filter_map(|subscription| view(record, subscription)),
+                );
             }
         }
         let gather = Gather::new(self.workers.len(), absent, move |mut found| {
@@ -234,17 +236,14 @@ impl Hub {
     fn retained(&self, filter: Option<String>, page: &PageQuery) -> Page<Retained> {
         let filter = filter.unwrap_or_else(|| "#".to_owned());
         let from = page.after.as_ref().map_or_else(String::new, |after| format!("{after}\0"));
-        let bounds = Bounds {
-            hits_max: page.limit + 1,
-            looked_max: LOOKED_MAX,
-            below: u64::MAX,
-            now: self.now(),
-        };
+        let bounds =
+            Bounds { hits_max: page.limit + 1, looked_max: LOOKED_MAX, below: u64::MAX, now: self.now() };
         let mut items = Vec::new();
         for machine in &self.machines.partitions {
             for hit in machine.scan(&filter, &from, bounds).hits {
                 let record = hit.retained.record();
-                let expires = record.expiry.map(|seconds| Time(hit.retained.stamp + u64::from(seconds) * 1_000));
+                let expires =
+                    record.expiry.map(|seconds| Time(hit.retained.stamp + u64::from(seconds) * 1_000));
                 items.push(Retained {
                     topic: hit.topic.to_owned(),
                     qos: record.qos.get(),
@@ -281,10 +280,7 @@ impl Wanted {
 }
 
 /// A subscription of an absent session.
-fn view(
-    record: &Record,
-    subscription: &crate::state::session::record::Subscription,
-) -> Option<Subscription> {
+fn view(record: &Record, subscription: &crate::state::session::record::Subscription) -> Option<Subscription> {
     let options = u8::try_from(subscription.options).ok()?;
     let id = (subscription.id > 0).then_some(subscription.id);
     Subscription::of(&record.core.client_id, &subscription.filter, options, id)

@@ -5,14 +5,10 @@ mod request;
 mod gather;
 mod mailbox;
 
-pub use event::{
-    Assign, Event, Live, Read, ReadAnswer, RetainedHit, RetainedPage, ShareMember,
-};
+pub use event::{Assign, Event, Live, Read, ReadAnswer, RetainedHit, RetainedPage, ShareMember};
 pub use gather::Gather;
 pub use mailbox::{Mailbox, Wake};
-pub use request::{
-    After, Batch, Flushing, From, Refused, Released, Request, RetainedScan, ShareFlush,
-};
+pub use request::{After, Batch, Flushing, From, Refused, Released, Request, RetainedScan, ShareFlush};
 
 /// A connection of a worker. The generation makes a late message to a closed connection miss its successor.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]

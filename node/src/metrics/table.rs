@@ -65,10 +65,19 @@ pub const METRICS: &[Metric] = &[
     level("holdfast_retained_messages", "Retained messages."),
     level("holdfast_backlog_messages", "Messages that durable sessions have still to get."),
     seconds("holdfast_append_seconds", "Time to gather one batch for the log from all groups."),
-    seconds("holdfast_fsync_seconds", "Time to write one batch to the log and sync it; one sync serves all groups."),
-    seconds("holdfast_commit_seconds", "Time from taking in a batch of requests to having it committed and applied."),
+    seconds(
+        "holdfast_fsync_seconds",
+        "Time to write one batch to the log and sync it; one sync serves all groups.",
+    ),
+    seconds(
+        "holdfast_commit_seconds",
+        "Time from taking in a batch of requests to having it committed and applied.",
+    ),
     seconds("holdfast_apply_seconds", "Time to apply one batch of committed entries."),
-    seconds("holdfast_deliver_seconds", "Time from a batch of events at a worker to the last write to a socket."),
+    seconds(
+        "holdfast_deliver_seconds",
+        "Time from a batch of events at a worker to the last write to a socket.",
+    ),
     level("holdfast_partition_term", "Raft term, by partition."),
     level("holdfast_partition_leader", "1 where this node leads, by partition."),
     level("holdfast_partition_committed_index", "Committed index, by partition."),

@@ -98,8 +98,11 @@ impl Worker {
         }
         let version = session.version;
         if !session.inbound.release(id) {
-            let reason =
-                if version == Version::V5 { ReasonCode::PacketIdentifierNotFound } else { ReasonCode::Success };
+            let reason = if version == Version::V5 {
+                ReasonCode::PacketIdentifierNotFound
+            } else {
+                ReasonCode::Success
+            };
             self.write(key, |out| encode_ack(out, version, AckKind::PubComp, ack.packet_id, reason));
             return Ok(());
         }

@@ -98,8 +98,7 @@ impl Worker {
         }
         let groups = self.place.route.all_session_groups();
         for (group, _) in groups.zip(wanted).filter(|(_, wanted)| *wanted) {
-            let tail =
-                Tail { node: self.place.node, worker: self.place.worker, next: self.tails.all_next() };
+            let tail = Tail { node: self.place.node, worker: self.place.worker, next: self.tails.all_next() };
             self.out.requests.push(Request::Note { group, op: Box::new(Kind::Tail(tail)) });
         }
     }
@@ -115,11 +114,8 @@ impl Worker {
         commit.live = window.live;
         commit.reserving = Some((commit.sent, window.reserved));
         let tag = TAG_WINDOW | commit.sent;
-        let op = Kind::Window(WindowOp {
-            client_id: session.client_id.to_string(),
-            epoch: session.epoch,
-            window,
-        });
+        let op =
+            Kind::Window(WindowOp { client_id: session.client_id.to_string(), epoch: session.epoch, window });
         let (group, from) = (session.group, From { worker, connection: key, tag });
         self.out.requests.push(Request::Session { from, group, op: Box::new(op) });
     }

@@ -1,7 +1,8 @@
 //! CONNECT and its answer. MQTT 5.0, 3.1 and 3.2.
 
 use holdfast_codec::{
-    ConnAck, ConnAckProperties, Connect, Qos, ReasonCode, Version, Violation, connect_version, topic_name_valid,
+    ConnAck, ConnAckProperties, Connect, Qos, ReasonCode, Version, Violation, connect_version,
+    topic_name_valid,
 };
 
 use super::conn::Hello;
@@ -78,8 +79,7 @@ impl Worker {
             _ => connect.keep_alive,
         };
         let assigned = connect.client_id.is_empty();
-        let client_id =
-            if assigned { self.assigned_client_id(key) } else { connect.client_id.to_owned() };
+        let client_id = if assigned { self.assigned_client_id(key) } else { connect.client_id.to_owned() };
         let conn = &self.conns[key.slot as usize];
         let attach = Attach {
             client_id,
@@ -177,11 +177,8 @@ impl Worker {
         let core = &attached.record.core;
         let window = hello.receive_maximum.min(self.settings.inflight_max);
         let durable = core.durable();
-        let outbound = if durable {
-            Outbound::resume(window, &attached.record.window)
-        } else {
-            Outbound::clean(window)
-        };
+        let outbound =
+            if durable { Outbound::resume(window, &attached.record.window) } else { Outbound::clean(window) };
         let aliases = hello.topic_alias_maximum.min(self.settings.topic_alias_out_max);
         Session {
             client_id: core.client_id.as_str().into(),

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use holdfast_codec::{Qos, SubscribeOptions, Version};
+use holdfast_codec::{PacketId, Qos, SubscribeOptions, Version};
 use holdfast_log::Entry;
 
 use super::matching::Target;
@@ -132,32 +132,10 @@ impl Worker {
         }
         let retain = target.retain_as_published && record.retain;
         let packet_id = (qos > Qos::AtMostOnce).then(|| session.outbound.take_id());
-        let exactly_once = qos == Qos::ExactlyOnce;
-        let committing = exactly_once && session.durable();
-        if let (Some(packet_id), Origin::Log(spot)) = (packet_id, origin) {
-            let options = SubscribeOptions { retain_as_published: retain, ..SubscribeOptions::new(qos) };
-            session.outbound.push(Flight {
-                packet_id: packet_id.get(),
-                partition: spot.partition,
-                exactly_once,
-                offset: spot.offset,
-                step: if committing {
-                    Step::Committing(session.outbound.commit.sent + 1)
-                } else {
-                    Step::Published
-                },
-                source: committing.then(|| Source::Entry(Arc::clone(spot.entry))),
-                retained: None,
-                share: target.share.clone(),
-                options: options.to_u8(),
-            });
-            if session.durable() {
-                session.outbound.commit.urgent |= committing;
-                self.touch(target.slot);
-            }
-            if committing {
-                return Offer::Taken;
-            }
+        if let (Some(packet_id), Origin::Log(spot)) = (packet_id, origin)
+            && self.fly(target, spot, (packet_id, qos), retain)
+        {
+            return Offer::Taken;
         }
         let (conns, frames) = (&mut self.conns, &mut self.frames);
         let conn = &mut conns[target.slot as usize];
@@ -170,26 +148,57 @@ impl Worker {
             expiry,
             ids: &target.ids,
             alias: alias_for(session, record.topic),
+            packet_id,
+            packet_max: session.packet_max,
         };
         let before = conn.out.len();
-        if frames.send(&mut conn.out, record, form, packet_id, session.packet_max) {
+        if frames.send(&mut conn.out, record, form) {
             self.counters.message_out(qos, conn.out.len() - before);
             mark_dirty(conns, &mut self.dirty, target.slot);
         } else {
             self.counters.dropped(Dropped::PacketTooLarge);
             if let Some(packet_id) = packet_id {
-                session.outbound.finish(packet_id.get());
+                let key = self.conns[target.slot as usize].key(target.slot);
+                self.finished(key, packet_id.get());
             }
         }
         Offer::Taken
     }
+
+    /// Takes a message of QoS 1 or 2 into flight. `true`: its PUBLISH waits for a commit.
+    fn fly(
+        &mut self,
+        target: &Target,
+        spot: Spot<'_>,
+        (packet_id, qos): (PacketId, Qos),
+        retain: bool,
+    ) -> bool {
+        let Some(session) = self.conns[target.slot as usize].session() else { return true };
+        let exactly_once = qos == Qos::ExactlyOnce;
+        let committing = exactly_once && session.durable();
+        let next_commit = session.outbound.commit.sent + 1;
+        let options = SubscribeOptions { retain_as_published: retain, ..SubscribeOptions::new(qos) };
+        session.outbound.push(Flight {
+            packet_id: packet_id.get(),
+            partition: spot.partition,
+            exactly_once,
+            offset: spot.offset,
+            step: if committing { Step::Committing(next_commit) } else { Step::Published },
+            source: committing.then(|| Source::Entry(Arc::clone(spot.entry))),
+            retained: None,
+            share: target.share.clone(),
+            options: options.to_u8(),
+        });
+        if session.durable() {
+            session.outbound.commit.urgent |= committing;
+            self.touch(target.slot);
+        }
+        committing
+    }
 }
 
 /// The alias to send with `topic` to this session.
-pub(super) fn alias_for(
-    session: &mut Session,
-    topic: &str,
-) -> Option<(std::num::NonZeroU16, bool)> {
+pub(super) fn alias_for(session: &mut Session, topic: &str) -> Option<(std::num::NonZeroU16, bool)> {
     if session.version != Version::V5 {
         return None;
     }

@@ -28,7 +28,9 @@ impl Worker {
             Event::SessionDone { connection, tag, outcome } => self.session_done(connection, tag, outcome),
             Event::Started { connection, tag, starts } => self.started(connection, tag, &starts),
             Event::Retained(page) => self.retained_page(*page),
-            Event::Fence { connection, client_id, taken_over } => self.fence(connection, client_id, taken_over),
+            Event::Fence { connection, client_id, taken_over } => {
+                self.fence(connection, client_id, taken_over)
+            }
             Event::Read(answer) => self.read_answer(*answer),
             Event::Live(live) => self.live(&live),
             Event::ShareMember(member) => self.share_member(*member),
@@ -97,11 +99,8 @@ impl Worker {
 
     fn stop(&mut self) {
         self.stopping = true;
-        let keys: Vec<ConnectionKey> = self
-            .conns
-            .iter()
-            .map(|(slot, conn)| conn.key(u32::try_from(slot).expect("few")))
-            .collect();
+        let keys: Vec<ConnectionKey> =
+            self.conns.iter().map(|(slot, conn)| conn.key(u32::try_from(slot).expect("few"))).collect();
         for key in keys {
             self.close(key, Close::Ours(ReasonCode::ServerShuttingDown));
         }

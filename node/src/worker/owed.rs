@@ -68,7 +68,9 @@ impl Worker {
         let unwritten = conn.unwritten();
         let Some(session) = conn.session() else { return false };
         let Some(place) = session.place_of(filter) else { return true };
-        let Some(subscription): Option<Subscription> = session.subscriptions[place].clone() else { return true };
+        let Some(subscription): Option<Subscription> = session.subscriptions[place].clone() else {
+            return true;
+        };
         let (record, _) = Record::decode(&hit.record).expect("encoded by apply");
         let qos = subscription.qos().min(record.qos);
         if unwritten >= self.settings.out_bytes_max || (qos > Qos::AtMostOnce && !session.outbound.open()) {
@@ -106,9 +108,19 @@ impl Worker {
         let super::Phase::Open(session) = &mut conn.phase else { return false };
         let ids: smallvec::SmallVec<[u32; 2]> = subscription.id.into_iter().collect();
         let alias = alias_for(session, record.topic);
-        let form = Form { version: session.version, qos, retain: true, dup: false, expiry, ids: &ids, alias };
+        let form = Form {
+            version: session.version,
+            qos,
+            retain: true,
+            dup: false,
+            expiry,
+            ids: &ids,
+            alias,
+            packet_id,
+            packet_max: session.packet_max,
+        };
         let before = conn.out.len();
-        if frames.send(&mut conn.out, &record, form, packet_id, session.packet_max) {
+        if frames.send(&mut conn.out, &record, form) {
             self.counters.message_out(qos, conn.out.len() - before);
             mark_dirty(conns, &mut self.dirty, slot);
         } else {

@@ -58,7 +58,11 @@ impl Worker {
         Ok(())
     }
 
-    fn topic_by_alias(&mut self, key: ConnectionKey, publish: &Publish<'_>) -> Result<Option<Rc<str>>, Close> {
+    fn topic_by_alias(
+        &mut self,
+        key: ConnectionKey,
+        publish: &Publish<'_>,
+    ) -> Result<Option<Rc<str>>, Close> {
         let maximum = self.settings.topic_alias_maximum;
         let Some(alias) = publish.properties.topic_alias else { return Ok(None) };
         let session = self.conns[key.slot as usize].session().expect("it is open");
@@ -98,14 +102,17 @@ impl Worker {
             // A retained one before it is still on its way through the log.
             let mut bytes = Vec::new();
             record.encode(&mut bytes);
-            self.hold(key, Held {
-                partition: None,
-                record: bytes,
-                flags: EntryFlags::default(),
-                ack: Ack::None,
-                packet_id: 0,
-                intent: None,
-            });
+            self.hold(
+                key,
+                Held {
+                    partition: None,
+                    record: bytes,
+                    flags: EntryFlags::default(),
+                    ack: Ack::None,
+                    packet_id: 0,
+                    intent: None,
+                },
+            );
             return;
         }
         self.route_live(record);
@@ -184,7 +191,10 @@ impl Worker {
                 record.encode(&mut bytes);
                 let intent = Some(Intent { packet_id: u32::from(id), hash: message, token });
                 let flags = record.entry_flags();
-                self.hold(key, Held { partition, record: bytes, flags, ack: Ack::PubRec, packet_id: id, intent });
+                self.hold(
+                    key,
+                    Held { partition, record: bytes, flags, ack: Ack::PubRec, packet_id: id, intent },
+                );
             }
         }
     }
@@ -209,7 +219,8 @@ impl Worker {
             // A live message waits until no retained one before it is on its way through the log.
             let wait = inbound.logged_qos0 > 0;
             let ready = inbound.held.iter().take_while(|held| held.partition.is_some() || !wait).count();
-            let intents: Vec<Intent> = inbound.held.iter().take(ready).filter_map(|held| held.intent).collect();
+            let intents: Vec<Intent> =
+                inbound.held.iter().take(ready).filter_map(|held| held.intent).collect();
             if intents.is_empty() {
                 self.release_held(key, ready);
                 continue;
@@ -258,10 +269,10 @@ impl Worker {
             self.outstanding -= waiting.bytes as usize;
             let Some(session) = self.conn(waiting.connection).and_then(Conn::session) else { continue };
             session.inbound.settle(waiting.number, reason);
-            if last != Some(waiting.connection) {
-                if let Some(last) = last.replace(waiting.connection) {
-                    self.acknowledge(last);
-                }
+            if last != Some(waiting.connection)
+                && let Some(last) = last.replace(waiting.connection)
+            {
+                self.acknowledge(last);
             }
         }
         if let Some(last) = last {

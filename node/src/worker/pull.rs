@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use holdfast_codec::{PacketId, Qos, ReasonCode, SubscribeOptions};
-use holdfast_log::Entry;
 
 use super::deliver::{Offer, Origin, Spot, alias_for};
 use super::matching::Target;
@@ -115,7 +114,8 @@ impl Worker {
             let Some(entry) = self.tails.entry(lag.partition, next).map(Arc::clone) else {
                 return (Pulled::Missing, next);
             };
-            let (offer, reached) = self.pull_entry(slot, lag.partition, &entry, next, budget);
+            let spot = Spot { partition: lag.partition, offset: next, entry: &entry };
+            let (offer, reached) = self.pull_entry(slot, spot, budget);
             next = reached;
             match offer {
                 Offer::Full => return (Pulled::Full, next),
@@ -127,14 +127,8 @@ impl Worker {
     }
 
     /// Offers the records of one entry from `from` on; how far it came.
-    fn pull_entry(
-        &mut self,
-        slot: u32,
-        partition: u16,
-        entry: &Arc<Entry>,
-        from: u64,
-        budget: &mut usize,
-    ) -> (Offer, u64) {
+    fn pull_entry(&mut self, slot: u32, from: Spot<'_>, budget: &mut usize) -> (Offer, u64) {
+        let Spot { partition, offset: from, entry } = from;
         let base = entry.base.get();
         let mut walk: Records<'_> = records(&entry.payload);
         walk.skip_records(from.saturating_sub(base));
@@ -222,7 +216,8 @@ impl Worker {
             if entry.end().get() <= next {
                 continue;
             }
-            let (offer, reached) = self.pull_entry(key.slot, partition, entry, next, &mut budget);
+            let spot = Spot { partition, offset: next, entry };
+            let (offer, reached) = self.pull_entry(key.slot, spot, &mut budget);
             next = reached;
             if offer == Offer::Full {
                 full = true;
@@ -256,7 +251,9 @@ impl Worker {
                 let options = SubscribeOptions::from_u8(options).ok()?;
                 let id = (subscription.id > 0).then_some(subscription.id);
                 let starts: Vec<u64> = (0..partitions)
-                    .map(|at| position(&subscription.starts, u32::try_from(at).unwrap_or(u32::MAX)).unwrap_or(0))
+                    .map(|at| {
+                        position(&subscription.starts, u32::try_from(at).unwrap_or(u32::MAX)).unwrap_or(0)
+                    })
                     .collect();
                 let subscription = super::subscribe::subscription(&filter, options, id);
                 Some(Subscription { starts: starts.into(), ..subscription })
@@ -367,7 +364,9 @@ impl Worker {
     /// Sends again what is read, in order. `false`: not all of it yet.
     fn send_resends(&mut self, slot: u32) -> bool {
         loop {
-            let Some(session) = self.conns.get_mut(slot as usize).and_then(Conn::session) else { return false };
+            let Some(session) = self.conns.get_mut(slot as usize).and_then(Conn::session) else {
+                return false;
+            };
             let Some(number) = session.outbound.resend.front().copied() else { return true };
             match session.outbound.get(number) {
                 Some(flight) if flight.source.is_none() => return false,
@@ -424,9 +423,11 @@ impl Worker {
             expiry,
             ids: &ids,
             alias: alias_for(session, record.topic),
+            packet_id: PacketId::new(packet_id),
+            packet_max: session.packet_max,
         };
         let before = conn.out.len();
-        if frames.send(&mut conn.out, &record, form, PacketId::new(packet_id), session.packet_max) {
+        if frames.send(&mut conn.out, &record, form) {
             self.counters.message_out(form.qos, conn.out.len() - before);
             mark_dirty(conns, &mut self.dirty, key.slot);
         } else {

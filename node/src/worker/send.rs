@@ -32,6 +32,10 @@ pub(super) struct Form<'a> {
     pub(super) expiry: Option<u32>,
     pub(super) ids: &'a [u32],
     pub(super) alias: Option<(NonZeroU16, bool)>,
+    /// Packet Identifier, at QoS 1 and 2.
+    pub(super) packet_id: Option<PacketId>,
+    /// Largest packet that the receiver takes, bytes.
+    pub(super) packet_max: u32,
 }
 
 impl Frames {
@@ -41,17 +45,10 @@ impl Frames {
         self.shapes = [None; 12];
     }
 
-    /// Appends the message to `out`. `false`: it is larger than `packet_max` and is not sent [MQTT-3.1.2-24].
-    pub(super) fn send(
-        &mut self,
-        out: &mut Vec<u8>,
-        record: &Record<'_>,
-        form: Form<'_>,
-        packet_id: Option<PacketId>,
-        packet_max: u32,
-    ) -> bool {
+    /// Appends the message to `out`. `false`: it is larger than the receiver takes and is not sent [MQTT-3.1.2-24].
+    pub(super) fn send(&mut self, out: &mut Vec<u8>, record: &Record<'_>, form: Form<'_>) -> bool {
         if !form.ids.is_empty() || form.alias.is_some() || form.dup {
-            return direct(out, record, form, packet_id, packet_max);
+            return direct(out, record, form);
         }
         let at = usize::from(form.qos.get()) * 4
             + usize::from(form.retain) * 2
@@ -60,8 +57,7 @@ impl Frames {
             Some(shape) => shape,
             None => {
                 let from = self.bytes.len();
-                let any = packet_id.map(|_| PacketId::new(1).expect("1"));
-                let head = head(record, form, any);
+                let head = head(record, form);
                 let layout = encode_publish(&mut self.bytes, form.version, head, record.payload);
                 let packet_id_at = layout.packet_id_at;
                 let shape = Shape { from, to: self.bytes.len(), packet_id_at };
@@ -69,12 +65,12 @@ impl Frames {
                 shape
             }
         };
-        if shape.to - shape.from > packet_max as usize {
+        if shape.to - shape.from > form.packet_max as usize {
             return false;
         }
         let start = out.len();
         out.extend_from_slice(&self.bytes[shape.from..shape.to]);
-        if let Some(packet_id) = packet_id {
+        if let Some(packet_id) = form.packet_id {
             let at = start + shape.packet_id_at;
             out[at..at + 2].copy_from_slice(&packet_id.get().to_be_bytes());
         }
@@ -82,33 +78,27 @@ impl Frames {
     }
 }
 
-fn direct(
-    out: &mut Vec<u8>,
-    record: &Record<'_>,
-    form: Form<'_>,
-    packet_id: Option<PacketId>,
-    packet_max: u32,
-) -> bool {
-    let mut head = head(record, form, packet_id);
+fn direct(out: &mut Vec<u8>, record: &Record<'_>, form: Form<'_>) -> bool {
+    let mut head = head(record, form);
     if let Some((alias, known)) = form.alias {
         head.alias = Some(alias);
         if known {
             head.topic = "";
         }
     }
-    if publish_len(form.version, &head, record.payload.len()) > packet_max as usize {
+    if publish_len(form.version, &head, record.payload.len()) > form.packet_max as usize {
         return false;
     }
     encode_publish(out, form.version, head, record.payload);
     true
 }
 
-fn head<'a>(record: &Record<'a>, form: Form<'a>, packet_id: Option<PacketId>) -> PublishHead<'a> {
+fn head<'a>(record: &Record<'a>, form: Form<'a>) -> PublishHead<'a> {
     PublishHead {
         dup: form.dup,
         qos: form.qos,
         retain: form.retain,
-        packet_id,
+        packet_id: form.packet_id,
         topic: record.topic,
         alias: None,
         expiry: form.expiry,

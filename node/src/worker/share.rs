@@ -19,8 +19,8 @@ use crate::record::{Record, Records, records};
 use crate::route::{Partition, hash};
 use crate::session::{Lag, Step, Subscription};
 use crate::state::session::op::{Assignment, ShareJoin, ShareWindow};
-use crate::state::session::record::Position;
 use crate::state::session::position;
+use crate::state::session::record::Position;
 use crate::topic::matches_filter;
 
 /// Milliseconds between commits of a shared subscription's window that nobody waits for.
@@ -231,7 +231,8 @@ impl Worker {
         let qos = member.options.qos.min(record.qos);
         let place = (spot.partition, spot.offset);
         let entry = Some((Partition::new(spot.partition), spot.offset, Arc::clone(spot.entry)));
-        let event = (member.worker, Event::Assign(assign(share, member, entry, Vec::new(), spot.entry.stamp.get())));
+        let event =
+            (member.worker, Event::Assign(assign(share, member, entry, Vec::new(), spot.entry.stamp.get())));
         share.dirty = true;
         if qos == Qos::AtMostOnce {
             self.out.peers[event.0 as usize].push(event.1);
@@ -273,7 +274,8 @@ impl Worker {
     pub(super) fn share_gone(&mut self, name: &str, client_id: &str, of: (u32, ConnectionKey), ended: bool) {
         let Some(at) = self.shares.names.get(name).copied() else { return };
         let share = self.shares.shares[at].as_mut().expect("named shares are there");
-        let same = |member: &Member| (member.worker, member.connection) == of && &*member.client_id == client_id;
+        let same =
+            |member: &Member| (member.worker, member.connection) == of && &*member.client_id == client_id;
         let Some(gone) = share.members.iter().position(same) else { return };
         share.members.swap_remove(gone);
         free_held(share, client_id, ended);
@@ -498,8 +500,11 @@ impl Worker {
     fn share_read_free(&mut self, at: usize, answer: &ReadAnswer) {
         let partition = answer.partition.get();
         let share = self.shares.shares[at].as_mut().expect("the caller has looked");
-        let lost: Vec<Place> =
-            share.free.range((partition, 0)..(partition, answer.truncated)).map(|(place, _)| *place).collect();
+        let lost: Vec<Place> = share
+            .free
+            .range((partition, 0)..(partition, answer.truncated))
+            .map(|(place, _)| *place)
+            .collect();
         for place in lost {
             share.free.remove(&place);
             self.counters.lost_to_retention(1);
@@ -602,7 +607,9 @@ impl Worker {
     /// Sends what is assigned, as far as there is room. `false`: some is left.
     pub(super) fn send_assigned(&mut self, slot: u32) -> bool {
         loop {
-            let Some(session) = self.conns.get_mut(slot as usize).and_then(Conn::session) else { return false };
+            let Some(session) = self.conns.get_mut(slot as usize).and_then(Conn::session) else {
+                return false;
+            };
             let Some(assign) = session.outbound.assigned.pop_front() else { return true };
             if self.send_assign(slot, &assign) == Offer::Full {
                 if let Some(session) = self.conns[slot as usize].session() {

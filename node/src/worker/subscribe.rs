@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use holdfast_codec::{
-    ReasonCode, RetainHandling, SubAck, Subscribe, SubscribeOptions, TopicFilter, UnsubAck, Unsubscribe, Version,
+    ReasonCode, RetainHandling, SubAck, Subscribe, SubscribeOptions, TopicFilter, UnsubAck, Unsubscribe,
+    Version,
 };
 
 use super::{Close, Conn, Worker};
@@ -133,7 +134,8 @@ impl Worker {
         let at = match place {
             Some(at) => {
                 // Replaced: what the old one is still to receive is not lost, so its starts stay.
-                let starts = session.subscriptions[at].take().map_or(subscription.starts.clone(), |old| old.starts);
+                let starts =
+                    session.subscriptions[at].take().map_or(subscription.starts.clone(), |old| old.starts);
                 session.subscriptions[at] = Some(Subscription { starts, ..subscription });
                 at
             }
@@ -155,9 +157,7 @@ impl Worker {
         let covers = self.place.route.covers(subscription.plain());
         let starts = (0u16..).zip(starts).filter_map(|(number, next)| {
             let partition = crate::route::Partition::new(number);
-            covers
-                .contains(partition)
-                .then_some(Position { partition: u32::from(number), next: *next })
+            covers.contains(partition).then_some(Position { partition: u32::from(number), next: *next })
         });
         record::Subscription {
             filter: subscription.filter.to_string(),
@@ -178,8 +178,7 @@ impl Worker {
         let from = From { worker: self.place.worker, connection: key, tag };
         let session = self.open(key);
         let durable = session.durable();
-        let ops: Vec<_> =
-            ops.into_iter().filter(|op| durable || op.filter.starts_with("$share/")).collect();
+        let ops: Vec<_> = ops.into_iter().filter(|op| durable || op.filter.starts_with("$share/")).collect();
         if ops.is_empty() {
             return 0;
         }
@@ -197,7 +196,12 @@ impl Worker {
     }
 
     /// One of the commits is done; after the last one the client is told.
-    pub(super) fn subscription_committed(&mut self, key: ConnectionKey, number: u64, refused: Option<Refused>) {
+    pub(super) fn subscription_committed(
+        &mut self,
+        key: ConnectionKey,
+        number: u64,
+        refused: Option<Refused>,
+    ) {
         let Some(request) = self.requests.get_mut(&(key, number)) else { return };
         if refused.is_some() {
             for reason in request.reasons.iter_mut().filter(|reason| !reason.is_error()) {
@@ -278,8 +282,7 @@ impl Worker {
             let from = From { worker, connection: key, tag: TAG_SUBSCRIBE | number };
             self.out.requests.push(Request::Session { from, group, op: Box::new(op) });
         }
-        let request =
-            Asking { packet_id: packet.packet_id, reasons, kind: Asked::Unsubscribe, commits };
+        let request = Asking { packet_id: packet.packet_id, reasons, kind: Asked::Unsubscribe, commits };
         self.requests.insert((key, number), request);
         self.subscription_committed(key, number, None);
         Ok(())
@@ -318,7 +321,11 @@ fn before_v5(mut reasons: Vec<ReasonCode>, version: Version) -> Vec<ReasonCode> 
     reasons
 }
 
-pub(super) fn subscription(filter: &TopicFilter<'_>, options: SubscribeOptions, id: Option<u32>) -> Subscription {
+pub(super) fn subscription(
+    filter: &TopicFilter<'_>,
+    options: SubscribeOptions,
+    id: Option<u32>,
+) -> Subscription {
     Subscription {
         filter: filter.as_str().into(),
         filter_at: filter.as_str().len() - filter.filter().len(),

@@ -34,8 +34,7 @@ pub(super) struct Tail {
 
 impl Tails {
     pub(super) fn new(partitions: usize) -> Self {
-        let mut tails =
-            Self { partitions: Vec::new(), bytes: 0, feeding: false, moved: false, evict: 0 };
+        let mut tails = Self { partitions: Vec::new(), bytes: 0, feeding: false, moved: false, evict: 0 };
         tails.partitions.resize_with(partitions, Tail::default);
         tails
     }

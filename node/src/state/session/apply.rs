@@ -177,7 +177,7 @@ impl Sessions {
         core.username.clone_from(&op.username);
         if core.durable() {
             // A block of packet identifiers for this connection: what the last one used stays behind it.
-            record.window.reserved = record.window.reserved + PACKET_IDS_RESERVED;
+            record.window.reserved += PACKET_IDS_RESERVED;
             changes.put(key::window(id), &record.window);
         }
         changes.put(key::core(id), &record.core);
