@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,16 +18,11 @@ pub(crate) struct Door {
     thread: JoinHandle<()>,
 }
 
-/// Accepts on `listener`, on a thread of its own. At most `connections_max` at a time, counted in `open`.
+/// Accepts on `listener`, on a thread of its own. How many are served the workers know, once they say CONNECT.
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub(crate) fn open(
-    listener: TcpListener,
-    workers: Vec<Arc<Mailbox<Event>>>,
-    open: Arc<AtomicUsize>,
-    connections_max: usize,
-) -> std::io::Result<Door> {
+pub(crate) fn open(listener: TcpListener, workers: Vec<Arc<Mailbox<Event>>>) -> std::io::Result<Door> {
     let address = listener.local_addr()?;
     let stop = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stop);
@@ -36,10 +31,6 @@ pub(crate) fn open(
         while !stopped.load(Ordering::Acquire) {
             match listener.accept() {
                 Ok((stream, peer)) if !stopped.load(Ordering::Acquire) => {
-                    if open.load(Ordering::Relaxed) >= connections_max {
-                        tracing::warn!(%peer, connections_max, "a connection is refused: there are enough");
-                        continue;
-                    }
                     if let Err(error) = prepare(&stream) {
                         tracing::debug!(%peer, %error, "a connection broke before it was served");
                         continue;

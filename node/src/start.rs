@@ -137,10 +137,7 @@ impl Node {
         let stop = Arc::new(AtomicBool::new(false));
         let shared = Shared { clock, bells, workers, inbox, stop };
         let threads = shared.spawn(config, opened, &failed)?;
-        let open = Arc::new(AtomicUsize::new(0));
-        let connections_max = config.mqtt.connections_max.unwrap_or(usize::MAX);
-        let door =
-            listener::open(mqtt, shared.workers.clone(), open, connections_max).map_err(NodeError::Thread)?;
+        let door = listener::open(mqtt, shared.workers.clone()).map_err(NodeError::Thread)?;
         let gate_inbox = Arc::clone(&shared.inbox);
         let gate = Gate { send: Box::new(move |query| gate_inbox.send_one(Request::Query(query))) };
         let setup = Setup { gate, metrics, answer_max: ANSWER_MAX };
@@ -229,6 +226,7 @@ impl Shared {
         })?;
         let settings = Arc::new(settings(config));
         let interested: Arc<[AtomicBool]> = (0..config.workers).map(|_| AtomicBool::new(false)).collect();
+        let greeted = Arc::new(AtomicUsize::new(0));
         let mut workers = Vec::new();
         for (number, bell) in (0u32..).zip(&self.bells) {
             let place = Place {
@@ -238,6 +236,7 @@ impl Shared {
                 boot,
                 route,
                 interested: Arc::clone(&interested),
+                greeted: Arc::clone(&greeted),
             };
             let ways = Ways {
                 inbox: Arc::clone(&self.workers[number as usize]),
@@ -307,6 +306,8 @@ fn settings(config: &Config) -> Settings {
         session_expiry_max: u32::try_from(mqtt.session_expiry_max.as_secs()).unwrap_or(u32::MAX),
         inflight_max: mqtt.inflight_max,
         out_bytes_max: mqtt.outgoing_bytes_max,
+        connections_max: mqtt.connections_max.unwrap_or(usize::MAX),
+        retained_available: mqtt.retained_available,
         subscriptions_max: mqtt.subscriptions_max,
         outstanding_bytes_max: OUTSTANDING_BYTES_MAX,
         share_window: SHARE_WINDOW,

@@ -1,5 +1,7 @@
 //! The end of a connection: what the client is told, and what its session group is.
 
+use std::sync::atomic::Ordering;
+
 use holdfast_codec::{Disconnect, Version};
 
 use super::{Close, Conn, Phase, Worker};
@@ -14,6 +16,10 @@ impl Worker {
         if conn.closing() {
             return;
         }
+        if !matches!(conn.phase, Phase::Greeting) {
+            self.place.greeted.fetch_sub(1, Ordering::Relaxed);
+        }
+        let Some(conn) = self.conn(key) else { return };
         let conn_open = conn.session().is_some();
         if let (Close::Ours(reason), Phase::Open(session)) = (close, &conn.phase)
             && session.version == Version::V5

@@ -1,5 +1,7 @@
 //! CONNECT and its answer. MQTT 5.0, 3.1 and 3.2.
 
+use std::sync::atomic::Ordering;
+
 use holdfast_codec::{
     ConnAck, ConnAckProperties, Connect, Qos, ReasonCode, Version, Violation, connect_version,
     topic_name_valid,
@@ -37,6 +39,10 @@ impl Worker {
         if let Err(reason) = self.acceptable(connect) {
             return self.refuse(key, connect.version, reason);
         }
+        if self.place.greeted.fetch_add(1, Ordering::Relaxed) >= self.settings.connections_max {
+            self.place.greeted.fetch_sub(1, Ordering::Relaxed);
+            return self.refuse(key, connect.version, ReasonCode::QuotaExceeded);
+        }
         let (hello, attach) = self.hello(key, connect);
         let group = self.place.route.session_group(&attach.client_id);
         let from = From { worker: self.place.worker, connection: key, tag: 0 };
@@ -60,6 +66,10 @@ impl Worker {
         let Some(will) = &connect.will else { return Ok(()) };
         if !topic_name_valid(will.topic, &self.settings.limits) || will.topic.starts_with('$') {
             return Err(ReasonCode::TopicNameInvalid);
+        }
+        if will.retain && !self.settings.retained_available {
+            // [MQTT-3.2.2-13]
+            return Err(ReasonCode::RetainNotSupported);
         }
         Ok(())
     }
@@ -208,6 +218,7 @@ impl Worker {
             session_expiry: hello.server_expiry,
             receive_maximum: std::num::NonZero::new(settings.receive_maximum),
             maximum_qos: Qos::ExactlyOnce,
+            retain_available: settings.retained_available,
             maximum_packet_size: std::num::NonZero::new(settings.limits.packet_bytes_max),
             assigned_client_id: hello.assigned.then_some(client_id.as_str()),
             topic_alias_maximum: settings.topic_alias_maximum,

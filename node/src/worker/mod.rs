@@ -27,7 +27,7 @@ mod settings;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use slab::Slab;
 
@@ -68,6 +68,8 @@ pub struct Place {
     pub route: Route,
     /// Which workers have a subscription.
     pub interested: Arc<[AtomicBool]>,
+    /// Clients of all workers that have said CONNECT.
+    pub greeted: Arc<AtomicUsize>,
 }
 
 /// What leaves a worker at the end of a turn.

@@ -20,6 +20,10 @@ pub(super) const TAG_INTENTS: u64 = 1 << 60;
 impl Worker {
     pub(super) fn publish(&mut self, key: ConnectionKey, publish: &Publish<'_>) -> Result<(), Close> {
         self.counters.message_in(publish.qos);
+        if publish.retain && !self.settings.retained_available {
+            // [MQTT-3.2.2-14]
+            return Err(Close::Ours(ReasonCode::RetainNotSupported));
+        }
         let aliased = self.topic_by_alias(key, publish)?;
         let topic = aliased.as_deref().unwrap_or(publish.topic);
         let conn = &mut self.conns[key.slot as usize];

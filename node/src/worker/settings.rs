@@ -25,6 +25,10 @@ pub struct Settings {
     pub inflight_max: u16,
     /// Bytes that wait for a socket before QoS 0 messages to it are dropped and others wait in the log.
     pub out_bytes_max: usize,
+    /// Clients of the node that have said CONNECT, at most.
+    pub connections_max: usize,
+    /// Whether retained messages are kept.
+    pub retained_available: bool,
     /// Subscriptions of a session at most.
     pub subscriptions_max: usize,
     /// Bytes of a worker's publishes that may be unsettled before its connections are no longer read.

@@ -263,13 +263,19 @@ pub(crate) fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
     found.into_iter().rev().map(|(_, path)| path).collect()
 }
 
-/// The body of a page of the admin API.
+/// A page of the admin API, which must be there.
 pub(crate) fn get(node: &Node, path: &str) -> String {
+    let text = ask(node, path);
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    text
+}
+
+/// What the admin API answers.
+pub(crate) fn ask(node: &Node, path: &str) -> String {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(node.http).expect("it listens");
     write!(stream, "GET {path} HTTP/1.1\r\nHost: holdfast\r\nConnection: close\r\n\r\n").expect("open");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("an answer");
-    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
     text
 }
