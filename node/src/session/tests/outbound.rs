@@ -68,7 +68,7 @@ proptest! {
         let mut outbound = Outbound::resume(40, &window(from));
         let mut used: Vec<u16> = Vec::new();
         for (offset, (finish, pick)) in (0..).zip(steps) {
-            if outbound.open() && !(finish && !used.is_empty()) {
+            if outbound.open() && (!finish || used.is_empty()) {
                 let id = send(&mut outbound, offset);
                 prop_assert!(!used.contains(&id));
                 used.push(id);

@@ -374,9 +374,11 @@ fn the_owner_of_the_highest_epoch_may_do_everything() {
     }
 }
 
+type Ending = (&'static str, fn(&mut World));
+
 /// Ends the connection of a durable session, or replaces it, without a window.
 fn every_end(world: impl Fn() -> World) -> Vec<(&'static str, World)> {
-    let ends: [(&str, fn(&mut World)); 4] = [
+    let ends: [Ending; 4] = [
         ("detach", |world| {
             world.apply(9, detach(world.epoch()));
         }),
