@@ -210,10 +210,12 @@ impl Worker {
             tracing::warn!(missed = answer.truncated - next, %answer.partition, "a session lost messages to retention");
             next = answer.truncated;
         }
+        // The reader may have seen more than has reached this worker: that comes as live entries.
+        let tail = self.tails.next(partition);
         let mut budget = usize::MAX;
         let mut full = false;
         for entry in &answer.entries {
-            if entry.end().get() <= next {
+            if entry.end().get() <= next || entry.base.get() >= tail {
                 continue;
             }
             let spot = Spot { partition, offset: next, entry };
@@ -225,7 +227,7 @@ impl Worker {
             }
         }
         if !full {
-            next = next.max(answer.through);
+            next = next.max(answer.through.min(tail));
         }
         if let Some(lag) = self.open(key).outbound.lag(partition) {
             lag.next = next;

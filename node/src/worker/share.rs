@@ -474,9 +474,11 @@ impl Worker {
             self.counters.lost_to_retention(answer.truncated - next);
             next = answer.truncated;
         }
+        // What has not reached this worker yet comes as live entries.
+        let tail = self.tails.next(partition);
         let mut stopped = false;
         for entry in &answer.entries {
-            if entry.end().get() <= next {
+            if entry.end().get() <= next || entry.base.get() >= tail {
                 continue;
             }
             (next, stopped) = self.share_entry(at, partition, entry, next);
@@ -485,7 +487,7 @@ impl Worker {
             }
         }
         if !stopped {
-            next = next.max(answer.through);
+            next = next.max(answer.through.min(tail));
         }
         let share = self.shares.shares[at].as_mut().expect("it stays");
         if let Some(lag) = share.lags.iter_mut().find(|lag| lag.partition == partition) {
