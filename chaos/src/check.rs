@@ -6,11 +6,15 @@ use crate::history::History;
 
 mod acked_is_delivered;
 mod intact;
+mod offsets_never_change;
+mod one_owner;
 mod order_per_publisher;
 mod qos2_once;
 mod retained_converges;
+mod retained_never_goes_back;
 mod session_present_is_honest;
 mod shared_loses_none;
+mod will_once;
 
 /// A broken promise, with the smallest witness that the history holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +41,7 @@ pub struct Promise {
 }
 
 /// All promises.
-pub const PROMISES: [Promise; 7] = [
+pub const PROMISES: [Promise; 11] = [
     Promise {
         name: "acked_is_delivered",
         says: "each acknowledged message reached each durable subscriber that was subscribed before it",
@@ -72,6 +76,26 @@ pub const PROMISES: [Promise; 7] = [
         name: "intact",
         says: "each payload is what its publisher sent to that topic",
         check: intact::check,
+    },
+    Promise {
+        name: "will_once",
+        says: "each will that was due reached each durable subscriber, and no will came twice",
+        check: will_once::check,
+    },
+    Promise {
+        name: "one_owner",
+        says: "no two connections of one client id are served at the same time",
+        check: one_owner::check,
+    },
+    Promise {
+        name: "offsets_never_change",
+        says: "an offset of a partition holds the same bytes for ever",
+        check: offsets_never_change::check,
+    },
+    Promise {
+        name: "retained_never_goes_back",
+        says: "a retained message that is read is never older than what was acknowledged before it was asked for",
+        check: retained_never_goes_back::check,
     },
 ];
 

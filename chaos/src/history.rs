@@ -20,13 +20,15 @@ pub struct Message {
 pub struct PublisherFacts {
     /// Client identifier.
     pub name: String,
-    /// QoS of everything that it publishes: 1 or 2.
+    /// QoS of everything that it publishes; what is published at QoS 0 has no acknowledgement.
     pub qos: u8,
     /// Whether it sets RETAIN.
     pub retain: bool,
+    /// Its messages are the wills of its connections, one for each.
+    pub will: bool,
 }
 
-/// A durable client that subscribes.
+/// A client that subscribes.
 #[derive(Clone, Debug)]
 pub struct SubscriberFacts {
     /// Client identifier.
@@ -37,6 +39,8 @@ pub struct SubscriberFacts {
     pub qos: u8,
     /// Share Name of the group that it is a member of.
     pub group: Option<String>,
+    /// Its session ends with its connection, so it may miss messages.
+    pub clean: bool,
 }
 
 /// One thing that a client, or the storm itself, did or saw.
@@ -89,6 +93,40 @@ pub enum What {
     Killed(u32),
     /// A fresh subscriber read this retained message after the storm.
     RetainedRead(Message),
+    /// A fresh subscriber, which asked at this time, read this retained message while the storm lasted.
+    RetainedSeen {
+        /// The message.
+        message: Message,
+        /// When its SUBSCRIBE was sent.
+        asked: Duration,
+    },
+    /// This will has to be published: its connection ended without DISCONNECT, and nothing keeps it back.
+    WillDue(Message),
+    /// The broker began to serve a connection of this client id. Seen from inside the broker.
+    Opened {
+        /// Client identifier.
+        client: String,
+        /// Number of the connection.
+        connection: u64,
+    },
+    /// The broker serves this connection no more. Seen from inside the broker.
+    Closed {
+        /// Client identifier.
+        client: String,
+        /// Number of the connection.
+        connection: u64,
+    },
+    /// An entry of the log, as it was read at this time. Seen from inside the broker.
+    Entry {
+        /// The partition.
+        partition: u16,
+        /// The offset of its first record.
+        offset: u64,
+        /// Checksum of its bytes.
+        sum: u32,
+    },
+    /// The broker, or the world around it, did this.
+    Weather(&'static str),
 }
 
 /// Something that happened, and when, counted from the start of the storm.

@@ -21,7 +21,7 @@ mod subscriber;
 mod publisher;
 mod cast;
 mod recorder;
-mod payload;
+pub(crate) mod payload;
 
 /// What a storm is made of.
 #[derive(Clone, Debug)]

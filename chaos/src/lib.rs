@@ -1,8 +1,9 @@
 //! Weather for MQTT brokers: load, kills, and checkers of what a broker promised.
 //!
-//! Everything enters by the front door, as bytes on a socket, through an encoder and decoder of its own
+//! Everything enters by the front door, as bytes (on a socket, or straight into a worker in `sim`), through an encoder and decoder of its own
 //! (`wire`), so that a fault in the broker's codec cannot hide from the one that looks for it.
 
+pub mod sim;
 pub mod bench;
 pub mod kill;
 pub mod load;

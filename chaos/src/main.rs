@@ -11,6 +11,7 @@ use holdfast_chaos::bench::BenchArgs;
 use holdfast_chaos::broker::Recipe;
 use holdfast_chaos::kill::Storm;
 use holdfast_chaos::load::LoadArgs;
+use holdfast_chaos::sim::SimArgs;
 
 #[derive(Parser)]
 #[command(name = "holdfast-chaos", about = "Load, kills and checks for MQTT brokers", version)]
@@ -27,6 +28,8 @@ enum Command {
     Kill(KillArgs),
     /// Compare holdfast with mosquitto over the table of workloads; a Markdown table on stdout
     Bench(BenchArgs),
+    /// Run a node on virtual time, decided by a seed alone; exit code 1 if it broke a promise
+    Sim(SimArgs),
 }
 
 #[derive(Args)]
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Load(args) => args.run().and_then(|report| say(&report)).map(|()| true),
         Command::Kill(args) => kill(args),
+        Command::Sim(args) => args.run(&mut io::stdout().lock()),
         Command::Bench(args) => args.run().and_then(|table| say(&table)).map(|()| true),
     };
     match outcome {

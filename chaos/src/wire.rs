@@ -4,7 +4,7 @@
 //! line with the broker's codec.
 
 pub use decode::{Fault, Packet, take};
-pub use encode::{Connect, Publish, ack, connect, disconnect, publish, subscribe};
+pub use encode::{Connect, Publish, Will, ack, connect, connect_with, disconnect, ping, publish, subscribe};
 
 mod decode;
 mod encode;

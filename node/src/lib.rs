@@ -22,3 +22,5 @@ pub mod clock;
 pub mod config;
 pub mod metrics;
 pub mod topic;
+
+pub use {holdfast_cluster as cluster, holdfast_codec as codec, holdfast_log as log};

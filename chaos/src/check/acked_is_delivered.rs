@@ -27,7 +27,10 @@ pub(super) fn check(history: &History) -> Vec<String> {
     }
     let mut lost = Vec::new();
     for (subscriber, facts) in (0u16..).zip(&history.subscribers) {
-        let Some(since) = subscribed.get(&subscriber).filter(|_| facts.group.is_none()) else { continue };
+        let Some(since) = subscribed.get(&subscriber).filter(|_| facts.group.is_none() && !facts.clean)
+        else {
+            continue;
+        };
         for message in &acked {
             let due = sent.get(message).is_some_and(|at| at > since);
             if due && history.wants(subscriber, message.topic) && !delivered.contains(&(subscriber, *message))

@@ -11,7 +11,7 @@ const fn message(publisher: u16, topic: u16, seq: u64) -> Message {
 
 fn subscriber(name: &str, filter: &str, qos: u8, group: Option<&str>) -> SubscriberFacts {
     let group = group.map(str::to_owned);
-    SubscriberFacts { name: name.into(), filters: vec![filter.into()], qos, group }
+    SubscriberFacts { name: name.into(), filters: vec![filter.into()], qos, group, clean: false }
 }
 
 fn deliver(subscriber: u16, message: Message) -> What {
@@ -20,10 +20,15 @@ fn deliver(subscriber: u16, message: Message) -> What {
 
 /// Two publishers (QoS 1 and QoS 2, the second retains), a wildcard subscriber of QoS 2, a group of two.
 fn good() -> History {
-    let publisher = |name: &str, qos| PublisherFacts { name: name.into(), qos, retain: name == "keeper" };
+    let publisher = |name: &str, qos| PublisherFacts {
+        name: name.into(),
+        qos,
+        retain: name == "keeper",
+        will: name == "mortal",
+    };
     let mut history = History::new(
-        vec!["t/a".into(), "keep/a".into()],
-        vec![publisher("plain", 1), publisher("keeper", 2)],
+        vec!["t/a".into(), "keep/a".into(), "will/a".into()],
+        vec![publisher("plain", 1), publisher("keeper", 2), publisher("mortal", 2)],
         vec![
             subscriber("all", "#", 2, None),
             subscriber("member-1", "t/+", 1, Some("g")),
@@ -149,4 +154,66 @@ fn broken_bytes_and_messages_out_of_nowhere_are_seen() {
     let broken = What::Broken { subscriber: 0, fault: "checksum".into() };
     only(&spoiled(|events| push(events, broken)), "intact");
     only(&spoiled(|events| push(events, deliver(0, message(0, 0, 99)))), "intact");
+}
+
+#[test]
+fn a_will_that_is_due_and_lost_or_comes_twice_is_seen() {
+    let will = message(2, 2, 3);
+    let due = |events: &mut Vec<Event>| {
+        push(events, What::Sent(will));
+        push(events, What::WillDue(will));
+    };
+    only(&spoiled(due), "will_once");
+    let came = spoiled(|events| {
+        due(events);
+        push(events, deliver(0, will));
+    });
+    assert_eq!(came, []);
+    let twice = spoiled(|events| {
+        due(events);
+        push(events, deliver(0, will));
+        push(events, deliver(0, will));
+    });
+    assert!(twice.iter().any(|violation| violation.promise == "will_once"), "{twice:?}");
+}
+
+#[test]
+fn two_owners_of_one_client_id_are_seen() {
+    let opened = |connection| What::Opened { client: "all".into(), connection };
+    let closed = What::Closed { client: "all".into(), connection: 1 };
+    let two = spoiled(|events| {
+        push(events, opened(1));
+        push(events, opened(2));
+    });
+    only(&two, "one_owner");
+    let after = spoiled(|events| {
+        push(events, opened(1));
+        push(events, closed);
+        push(events, opened(2));
+    });
+    assert_eq!(after, []);
+}
+
+#[test]
+fn an_offset_with_other_bytes_is_seen() {
+    let entry = |sum| What::Entry { partition: 0, offset: 7, sum };
+    let same = spoiled(|events| {
+        push(events, entry(1));
+        push(events, entry(1));
+    });
+    assert_eq!(same, []);
+    let other = spoiled(|events| {
+        push(events, entry(1));
+        push(events, entry(2));
+    });
+    only(&other, "offsets_never_change");
+}
+
+#[test]
+fn a_retained_message_that_goes_back_is_seen() {
+    let seen =
+        |seq, asked| What::RetainedSeen { message: message(1, 1, seq), asked: Duration::from_secs(asked) };
+    only(&spoiled(|events| push(events, seen(1, 9))), "retained_never_goes_back");
+    assert_eq!(spoiled(|events| push(events, seen(2, 9))), []);
+    assert_eq!(spoiled(|events| push(events, seen(1, 0))), []);
 }

@@ -18,8 +18,12 @@ pub(super) fn facts(run: u64) -> History {
     for keeper in 0..2 {
         topics.extend((0..KEPT_TOPICS).map(|t| format!("kept/{keeper}/{t}")));
     }
-    let publisher =
-        |name: &str, qos, retain| PublisherFacts { name: format!("chaos-{run:x}-{name}"), qos, retain };
+    let publisher = |name: &str, qos, retain| PublisherFacts {
+        name: format!("chaos-{run:x}-{name}"),
+        qos,
+        retain,
+        will: false,
+    };
     let publishers = vec![
         publisher("pub-q1-a", 1, false),
         publisher("pub-q1-b", 1, false),
@@ -33,6 +37,7 @@ pub(super) fn facts(run: u64) -> History {
         filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
         qos,
         group: None,
+        clean: false,
     };
     let mut subscribers = vec![
         subscriber("sub-exact-q1", &["plain/0/0", "plain/1/1"], 1),

@@ -12,7 +12,7 @@ use crate::history::Message;
 
 const HEAD: usize = 12;
 
-pub(super) fn encode(message: Message, topic: &str) -> Vec<u8> {
+pub(crate) fn encode(message: Message, topic: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEAD + 260);
     bytes.extend_from_slice(&message.publisher.to_be_bytes());
     bytes.extend_from_slice(&message.topic.to_be_bytes());
@@ -24,7 +24,7 @@ pub(super) fn encode(message: Message, topic: &str) -> Vec<u8> {
     bytes
 }
 
-pub(super) fn decode(bytes: &[u8], topic: &[u8]) -> Result<Message, &'static str> {
+pub(crate) fn decode(bytes: &[u8], topic: &[u8]) -> Result<Message, &'static str> {
     let (body, sum) = bytes.split_last_chunk::<4>().ok_or("payload is too short")?;
     if checksum(topic, body) != u32::from_be_bytes(*sum) {
         return Err("checksum does not fit payload and topic");

@@ -36,8 +36,24 @@ pub struct Publish<'a> {
     pub packet_id: u16,
 }
 
+/// A will that goes with a CONNECT, at QoS 2 and without RETAIN.
+#[derive(Clone, Copy, Debug)]
+pub struct Will<'a> {
+    /// Topic Name.
+    pub topic: &'a str,
+    /// Application Message.
+    pub payload: &'a [u8],
+    /// Will Delay Interval, in seconds; sent only by 5.0.
+    pub delay: u32,
+}
+
 /// Appends a CONNECT.
 pub fn connect(out: &mut Vec<u8>, connect: &Connect<'_>) {
+    connect_with(out, connect, None);
+}
+
+/// Appends a CONNECT that may carry a will.
+pub fn connect_with(out: &mut Vec<u8>, connect: &Connect<'_>, will: Option<&Will<'_>>) {
     let mut properties = Vec::new();
     if connect.expiry > 0 {
         properties.push(0x11);
@@ -50,13 +66,24 @@ pub fn connect(out: &mut Vec<u8>, connect: &Connect<'_>) {
     let mut body = Vec::new();
     text(&mut body, "MQTT");
     body.push(if connect.level == Level::V5 { 5 } else { 4 });
-    body.push(u8::from(connect.clean) << 1);
+    // Will Flag and a Will QoS of 2.
+    let will_flags = if will.is_some() { 0b0001_0100 } else { 0 };
+    body.push(u8::from(connect.clean) << 1 | will_flags);
     body.extend_from_slice(&connect.keep_alive.to_be_bytes());
     if connect.level == Level::V5 {
         body.push(properties.len() as u8);
         body.extend_from_slice(&properties);
     }
     text(&mut body, connect.client_id);
+    if let Some(will) = will {
+        if connect.level == Level::V5 {
+            body.extend_from_slice(&[5, 0x18]);
+            body.extend_from_slice(&will.delay.to_be_bytes());
+        }
+        text(&mut body, will.topic);
+        body.extend_from_slice(&(will.payload.len() as u16).to_be_bytes());
+        body.extend_from_slice(will.payload);
+    }
     head(out, 0x10, body.len());
     out.extend_from_slice(&body);
 }
@@ -110,6 +137,11 @@ pub fn subscribe(out: &mut Vec<u8>, level: Level, packet_id: u16, filters: &[(&s
 /// Appends a DISCONNECT without a reason code, which means a normal one.
 pub fn disconnect(out: &mut Vec<u8>) {
     out.extend_from_slice(&[0xE0, 0]);
+}
+
+/// Appends a PINGREQ.
+pub fn ping(out: &mut Vec<u8>) {
+    out.extend_from_slice(&[0xC0, 0]);
 }
 
 fn text(out: &mut Vec<u8>, text: &str) {

@@ -1,0 +1,201 @@
+//! A whole node on virtual time: one seed decides every byte, every fault and every turn of every thread.
+//!
+//! The node is the real one without its threads, sockets and disk; clients speak MQTT through `wire`. Steps of a
+//! seeded scheduler move it, faults included; then everything heals, and what the clients saw goes to `check`.
+//! The same seed gives the same history, byte for byte.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clap::Args;
+use holdfast_node::config::Fault;
+
+use crate::check;
+use crate::history::{History, What};
+
+mod storm;
+mod world;
+mod node;
+mod plan;
+mod cast;
+mod client;
+mod subscriber;
+mod publisher;
+mod recorder;
+mod link;
+mod disk;
+mod clock;
+
+/// Violations of one seed that are told.
+const WITNESSES_MAX: usize = 5;
+/// Events of a history that are shown for a violation.
+const EXCERPT_MAX: usize = 60;
+
+/// Which simulations to run.
+#[derive(Args, Clone, Debug)]
+pub struct SimArgs {
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Steps of each storm
+    #[arg(long, default_value_t = 2_000)]
+    pub steps: u32,
+    /// How many seeds, one after another
+    #[arg(long, default_value_t = 1)]
+    pub seeds: u64,
+    /// Write everything that happened to stderr, one event a line
+    #[arg(long)]
+    pub trace: bool,
+    /// Put in the fault that acknowledges before it syncs, which has to be found
+    #[arg(long)]
+    pub ack_before_sync: bool,
+}
+
+/// One simulation.
+#[derive(Clone, Copy, Debug)]
+pub struct Sim {
+    /// Decides everything.
+    pub seed: u64,
+    /// Steps of the storm.
+    pub steps: u32,
+    /// A fault put in on purpose.
+    pub fault: Option<Fault>,
+}
+
+/// What came of a simulation.
+pub struct Outcome {
+    /// Counts and the digest of the history, in one line.
+    pub summary: String,
+    /// Broken promises and what else must not be, each with its excerpt; empty when all is well.
+    pub violations: Vec<String>,
+    /// What happened.
+    pub history: History,
+}
+
+impl Sim {
+    /// Runs it.
+    pub fn run(self) -> Outcome {
+        let mut world = world::World::new(self.seed, self.fault);
+        storm::gather(&mut world);
+        storm::rage(&mut world, self.steps);
+        if world.failures.is_empty() {
+            storm::drain(&mut world);
+        }
+        let history = world.recorder.history;
+        let mut violations = world.failures;
+        if violations.is_empty() {
+            let found = check::all(&history).into_iter().take(WITNESSES_MAX);
+            violations.extend(
+                found.map(|violation| format!("{violation}\n{}", excerpt(&history, &violation.witness))),
+            );
+        }
+        let count =
+            |wanted: fn(&What) -> bool| history.events.iter().filter(|event| wanted(&event.what)).count();
+        let counts = world.counts;
+        let summary = format!(
+            "seed {} steps {}: {} sent, {} acknowledged, {} delivered, {} connections, {} takeovers, {} crashes \
+             ({} while starting), {} stops, {} clock jumps, {} entries read, {} events, digest {:016x}",
+            self.seed,
+            self.steps,
+            count(|what| matches!(what, What::Sent(_))),
+            count(|what| matches!(what, What::Acked(_))),
+            count(|what| matches!(what, What::Delivered { .. })),
+            count(|what| matches!(what, What::Opened { .. })),
+            counts.takeovers,
+            counts.crashes,
+            counts.failed_starts,
+            counts.stops,
+            counts.jumps,
+            counts.entries,
+            history.events.len(),
+            digest(&history),
+        );
+        Outcome { summary, violations, history }
+    }
+}
+
+impl SimArgs {
+    /// Runs the simulations until one breaks a promise; `false` then. What is written depends on the seed alone.
+    ///
+    /// # Errors
+    /// When `out` takes no more.
+    pub fn run(&self, out: &mut dyn Write) -> io::Result<bool> {
+        let current = Arc::new(AtomicU64::new(self.seed));
+        let (steps, at) = (self.steps, Arc::clone(&current));
+        let fault = self.ack_before_sync.then_some(Fault::AckBeforeSync);
+        let usual = std::panic::take_hook();
+        // The process may end in a panic of the node: say first how to come back here.
+        std::panic::set_hook(Box::new(move |panic| {
+            let seed = at.load(Ordering::Relaxed);
+            let _ = writeln!(io::stderr(), "again with: holdfast-chaos sim --seed {seed} --steps {steps}");
+            usual(panic);
+        }));
+        for seed in self.seed..self.seed.saturating_add(self.seeds) {
+            current.store(seed, Ordering::Relaxed);
+            let outcome = Sim { seed, steps, fault }.run();
+            writeln!(out, "{}", outcome.summary)?;
+            if self.trace {
+                for event in &outcome.history.events {
+                    writeln!(io::stderr(), "{:.6} {:?}", event.at.as_secs_f64(), event.what)?;
+                }
+            }
+            if !outcome.violations.is_empty() {
+                let fault = if self.ack_before_sync { " --ack-before-sync" } else { "" };
+                writeln!(out, "again with: holdfast-chaos sim --seed {seed} --steps {steps}{fault}")?;
+                for violation in &outcome.violations {
+                    writeln!(out, "{violation}")?;
+                }
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// The events that a witness speaks of, with the weather between them.
+fn excerpt(history: &History, witness: &str) -> String {
+    let named = |message: &crate::history::Message| {
+        let topic = &history.topics[usize::from(message.topic)];
+        let publisher = &history.publishers[usize::from(message.publisher)].name;
+        witness.contains(&format!("{topic} #{} of {publisher}", message.seq))
+    };
+    let wanted = |what: &What| match what {
+        What::Sent(message) | What::Acked(message) | What::WillDue(message) | What::RetainedRead(message) => {
+            named(message)
+        }
+        What::Delivered { message, .. } | What::RetainedSeen { message, .. } => named(message),
+        What::Connected { client, .. } | What::Opened { client, .. } | What::Closed { client, .. } => {
+            witness.contains(client.as_str())
+        }
+        What::Killed(_) => true,
+        What::Weather(weather) => !weather.starts_with("a reader"),
+        What::Reused { .. } | What::Broken { .. } => true,
+        What::Subscribed { .. } | What::Entry { .. } => false,
+    };
+    let mut text = String::new();
+    let events: Vec<_> = history.events.iter().filter(|event| wanted(&event.what)).collect();
+    let skipped = events.len().saturating_sub(EXCERPT_MAX);
+    if skipped > 0 {
+        let _ = writeln!(text, "    ... {skipped} more before");
+    }
+    for event in events.into_iter().skip(skipped) {
+        let _ = writeln!(text, "    {:.6} {:?}", event.at.as_secs_f64(), event.what);
+    }
+    text
+}
+
+/// FNV-1a over everything that happened.
+fn digest(history: &History) -> u64 {
+    let mut digest = 0xcbf2_9ce4_8422_2325_u64;
+    let mut line = String::new();
+    for event in &history.events {
+        line.clear();
+        let _ = write!(line, "{} {:?}", event.at.as_nanos(), event.what);
+        for byte in line.bytes() {
+            digest = (digest ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    digest
+}

@@ -1,0 +1,137 @@
+//! A publisher that keeps what is not acknowledged and sends it again when it comes back.
+//!
+//! ```text
+//! QoS 1:  Publish --PUBACK--> gone
+//! QoS 2:  Publish --PUBREC--> Release --PUBCOMP--> gone
+//! ```
+//! With Session Present, Publish goes out again with DUP and the same packet identifier and Release as PUBREL;
+//! without it, Publish goes out as new and Release is forgotten.
+
+use std::collections::VecDeque;
+
+use super::recorder::Recorder;
+use crate::history::{Message, What};
+use crate::kill::payload;
+use crate::wire::{self, Ack, Level, Packet, Publish};
+
+/// Messages in flight at most.
+const IN_FLIGHT_MAX: usize = 12;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Publish,
+    Release,
+}
+
+struct Flight {
+    packet_id: u16,
+    message: Message,
+    step: Step,
+}
+
+pub(super) struct Publisher {
+    index: u16,
+    qos: u8,
+    retain: bool,
+    level: Level,
+    topics: Vec<(u16, String)>,
+    sent: u64,
+    next_packet_id: u16,
+    flights: VecDeque<Flight>,
+}
+
+impl Publisher {
+    pub(super) fn new(
+        index: u16,
+        (qos, retain): (u8, bool),
+        level: Level,
+        topics: Vec<(u16, String)>,
+    ) -> Self {
+        let flights = VecDeque::new();
+        Publisher { index, qos, retain, level, topics, sent: 0, next_packet_id: 1, flights }
+    }
+
+    /// Nothing is in flight.
+    pub(super) fn landed(&self) -> bool {
+        self.flights.is_empty()
+    }
+
+    pub(super) fn on_connected(&mut self, session_present: bool, out: &mut Vec<u8>) {
+        if !session_present {
+            self.flights.retain(|flight| flight.step == Step::Publish);
+        }
+        for flight in &self.flights {
+            match flight.step {
+                Step::Publish => self.encode(flight, session_present, out),
+                Step::Release => wire::ack(out, Ack::Pubrel, flight.packet_id),
+            }
+        }
+    }
+
+    pub(super) fn on_packet(&mut self, packet: &Packet<'_>, out: &mut Vec<u8>, recorder: &mut Recorder) {
+        let Packet::Ack { kind, packet_id, code } = *packet else { return };
+        let flight = self.flights.iter().position(|flight| flight.packet_id == packet_id);
+        let refused = code >= 0x80;
+        match (kind, flight) {
+            (Ack::Puback, Some(at)) if self.qos == 1 => {
+                if !refused {
+                    recorder.record(What::Acked(self.flights[at].message));
+                }
+                self.flights.remove(at);
+            }
+            (Ack::Pubrec, Some(at)) if refused => {
+                self.flights.remove(at);
+            }
+            (Ack::Pubrec, Some(at)) => {
+                if self.flights[at].step == Step::Publish {
+                    recorder.record(What::Acked(self.flights[at].message));
+                    self.flights[at].step = Step::Release;
+                }
+                wire::ack(out, Ack::Pubrel, packet_id);
+            }
+            (Ack::Pubrec, None) if !refused => wire::ack(out, Ack::Pubrel, packet_id),
+            (Ack::Pubcomp, Some(at)) if self.flights[at].step == Step::Release => {
+                self.flights.remove(at);
+            }
+            _ => {}
+        }
+    }
+
+    /// Publishes one message, unless too many are in flight.
+    pub(super) fn publish(&mut self, out: &mut Vec<u8>, recorder: &mut Recorder) {
+        if self.flights.len() >= IN_FLIGHT_MAX {
+            return;
+        }
+        let topics = self.topics.len() as u64;
+        let (topic, _) = self.topics[(self.sent % topics) as usize];
+        let message = Message { publisher: self.index, topic, seq: self.sent / topics + 1 };
+        self.sent += 1;
+        recorder.record(What::Sent(message));
+        let packet_id = if self.qos > 0 { self.free_packet_id() } else { 0 };
+        let flight = Flight { packet_id, message, step: Step::Publish };
+        self.encode(&flight, false, out);
+        if self.qos > 0 {
+            self.flights.push_back(flight);
+        }
+    }
+
+    fn free_packet_id(&mut self) -> u16 {
+        loop {
+            let id = self.next_packet_id;
+            // A short round, so that identifiers are used again.
+            self.next_packet_id = id % (2 * IN_FLIGHT_MAX as u16) + 1;
+            if self.flights.iter().all(|flight| flight.packet_id != id) {
+                return id;
+            }
+        }
+    }
+
+    fn encode(&self, flight: &Flight, dup: bool, out: &mut Vec<u8>) {
+        let own = self.topics.iter().find(|(topic, _)| *topic == flight.message.topic);
+        let (_, name) = own.expect("a flight goes to one of the publisher's topics");
+        let payload = payload::encode(flight.message, name);
+        let (retain, packet_id) = (self.retain, flight.packet_id);
+        let publish = Publish { topic: name, payload: &payload, qos: self.qos, dup, retain, packet_id };
+        wire::publish(out, self.level, &publish);
+    }
+}
