@@ -3,6 +3,8 @@
 //! One task for each connection reads; one task writes. It runs after every connection that became readable in the
 //! same pass has been read, so that what they caused leaves in one write per receiver and one batch per thread.
 
+mod connection;
+
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -16,11 +18,11 @@ use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 
 use crate::clock::Clock;
-use crate::connection::Serve;
 use crate::mail::{ConnectionKey, Event, Mailbox, Read, Request, Wake};
 use crate::metrics::Latencies;
 use crate::task::{self, Name};
 use crate::worker::{Now, Outgoing, Worker};
+use connection::Serve;
 
 /// How often a worker looks at its clocks.
 const TICK: Duration = Duration::from_millis(50);

@@ -6,7 +6,6 @@
 pub mod args;
 pub mod start;
 mod listener;
-mod connection;
 mod driver;
 pub mod worker;
 pub mod hub;

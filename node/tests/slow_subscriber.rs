@@ -106,3 +106,38 @@ fn qos_1_to_clients_that_do_not_read_waits_on_disk() {
     node.clean(5, "last").store("flood/second", b"last");
     assert_eq!(durable.drain_to(b"last").len(), FLOOD);
 }
+
+#[test]
+fn answers_that_nobody_reads_do_not_pile_up() {
+    let home = Home::new();
+    let node = home.start();
+    let (mut durable, _) = node.durable(5, "durable");
+    let mut clean = node.clean(4, "clean");
+    let before = node.rss();
+    let mut unknown = wire::ack(wire::PUBREC, 9).repeat(100_000);
+    unknown.extend(wire::PINGREQ.repeat(100_000));
+    for client in [&mut durable, &mut clean] {
+        client.stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a socket");
+        // 60 MB, unless the node stops taking them: then it is as it should be.
+        for _ in 0..100 {
+            if std::io::Write::write_all(&mut client.stream, &unknown).is_err() {
+                break;
+            }
+        }
+    }
+    let grown = node.rss().saturating_sub(before);
+    eprintln!("{} MiB more", grown / MIB);
+    assert!(grown < 24 * MIB, "{} MiB more", grown / MIB);
+    let mut bystander = node.clean(5, "bystander");
+    bystander.store("t", b"x");
+    // Whoever reads again is served again.
+    let mut answers = 0;
+    while answers < 500_000 {
+        match clean.hear(Duration::from_secs(10)) {
+            Heard::Packet(_) => answers += 1,
+            Heard::Closed => break,
+            Heard::Silence => panic!("after {answers} answers"),
+        }
+    }
+    assert!(answers > 1_000, "{answers}");
+}

@@ -31,11 +31,13 @@ pub(super) struct Index {
     reader: Reader,
     /// First segment of each partition that is not known to be indexed.
     open: Vec<u64>,
+    /// First segment of each partition whose rows may still be there.
+    kept: Vec<u64>,
 }
 
 impl Index {
     pub(super) fn new(reader: Reader, partitions: u16) -> Self {
-        Self { reader, open: vec![0; usize::from(partitions)] }
+        Self { reader, open: vec![0; usize::from(partitions)], kept: vec![0; usize::from(partitions)] }
     }
 
     /// Offsets from `from` on that may match, and the end of the segment that they are of. `None`: no index covers
@@ -108,6 +110,7 @@ impl Index {
         let open = &mut self.open[partition.index()];
         *open = (*open).max(first.get() / SEGMENT);
         let segment = *open;
+        self.forget(partition, first.get() / SEGMENT)?;
         if (segment + 1) * SEGMENT > next.get() {
             return Ok(());
         }
@@ -115,6 +118,19 @@ impl Index {
             self.build(partition, segment)?;
         }
         self.open[partition.index()] = segment + 1;
+        Ok(())
+    }
+
+    /// Deletes the rows of segments below `segment`: the log does not hold them any more.
+    fn forget(&mut self, partition: Partition, segment: u64) -> Result<(), ReadError> {
+        let kept = &mut self.kept[partition.index()];
+        if *kept < segment {
+            *kept = segment;
+            for tag in [b'm', b'x'] {
+                self.reader
+                    .side_delete_range(&tagged(tag, partition, 0), &tagged(tag, partition, segment))?;
+            }
+        }
         Ok(())
     }
 

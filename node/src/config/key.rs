@@ -65,7 +65,7 @@ pub const KEYS: &[Key] = &[
     key("cluster.tls.cert", Kind::Unavailable, ""),
     key("cluster.tls.key", Kind::Unavailable, ""),
     flag("partitions", "--partitions", count(1, 1024), "16"),
-    key("session_groups", count(1, 1024), "8"),
+    key("session_groups", count(1, 512), "8"),
     flag("replicas", "--replicas", count(1, 7), "3"),
     flag("allow_anonymous", "--allow-anonymous", Kind::Switch, ""),
     key("workers", count(0, 1024), "0"),

@@ -95,8 +95,9 @@ impl Hub {
             self.feed(dispatcher);
             self.post(dispatcher).events.push(Event::ShareMember(member));
         }
+        // After the dispatcher knows the member, so that what the member says next finds it there.
         let (connection, tag) = (from.connection, from.tag);
-        self.post(from.worker).events.push(Event::SessionDone { connection, tag, outcome: Ok(outcome) });
+        self.post(from.worker).settled.push(Event::SessionDone { connection, tag, outcome: Ok(outcome) });
     }
 
     fn share_closed(&mut self, op: &Kind) {

@@ -217,9 +217,7 @@ impl Hub {
         let spawned = std::thread::Builder::new().name("flush".to_owned()).spawn(move || {
             inbox.send_one(Request::Flushed(Flushing(flush.run())));
         });
-        if let Err(error) = spawned {
-            tracing::warn!(%error, "cannot start a thread to flush on; trying again later");
-        }
+        spawned.map_err(HubError::Thread)?;
         Ok(())
     }
 

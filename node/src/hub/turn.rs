@@ -25,6 +25,9 @@ pub enum HubError {
     /// The state store failed.
     #[error("the state store failed")]
     Store(#[from] holdfast_log::StoreError),
+    /// A thread to flush on cannot be started.
+    #[error("cannot start a thread to flush on")]
+    Thread(#[source] std::io::Error),
     /// A replica met something that it must not skip.
     #[error("replica of {group} stopped: {fault}")]
     Stopped {

@@ -169,31 +169,34 @@ impl Inbound {
         self.base + self.queue.len() as u64 - 1
     }
 
-    /// A publish is settled.
-    pub fn settle(&mut self, number: u64, reason: ReasonCode) {
+    /// A publish is settled. A refused QoS 2 message gives its Packet Identifier back: its intent is to be deleted.
+    pub fn settle(&mut self, number: u64, reason: ReasonCode) -> Option<u16> {
         let at = usize::try_from(number - self.base).expect("a queue fits memory");
         let queued = &mut self.queue[at];
         queued.done = Some(reason);
         match queued.ack {
             Ack::PubRec => {
                 let packet_id = queued.packet_id;
-                self.settle_once(packet_id, reason);
+                return self.settle_once(packet_id, reason);
             }
             Ack::None => self.logged_qos0 -= 1,
             Ack::PubAck => {}
         }
+        None
     }
 
-    fn settle_once(&mut self, packet_id: u16, reason: ReasonCode) {
-        let Some(once) = self.exactly_once.get_mut(&packet_id) else { return };
+    fn settle_once(&mut self, packet_id: u16, reason: ReasonCode) -> Option<u16> {
+        let once = self.exactly_once.get_mut(&packet_id)?;
         if once.superseded > 0 {
             once.superseded -= 1;
         } else if reason.is_error() {
             self.exactly_once.remove(&packet_id);
+            return Some(packet_id);
         } else {
             once.stored = true;
             once.under_way = false;
         }
+        None
     }
 
     /// The next acknowledgement that may leave.

@@ -35,6 +35,8 @@ pub struct Session {
     pub version: Version,
     /// Session Expiry Interval, seconds; 0: ends with the connection.
     pub expiry: u32,
+    /// It was resumed, so its session group holds what it has received and owes.
+    pub resumed: bool,
     /// Largest packet the client takes, bytes.
     pub packet_max: u32,
     /// The client wants reason strings and user properties. MQTT 5.0, 3.1.2.11.7.
@@ -86,9 +88,10 @@ impl Subscription {
 }
 
 impl Session {
-    /// Does it outlive its connection?
+    /// Does its session group keep its subscriptions, cursor and QoS 2 states? Those of a session that was resumed
+    /// stay committed even if it now ends with its connection.
     pub fn durable(&self) -> bool {
-        self.expiry > 0
+        self.expiry > 0 || self.resumed
     }
 
     /// The place of a subscription with exactly this filter.

@@ -72,6 +72,17 @@ impl Worker {
         Ok(())
     }
 
+    /// A membership is committed. The dispatcher, which may be a new one, may not have heard of what this session
+    /// has finished, nor the session that it is recorded: it is said again.
+    pub(super) fn settle_again(&mut self, key: ConnectionKey) {
+        let Some(session) = self.conn(key).and_then(Conn::session) else { return };
+        let settling = session.outbound.flights().filter(|flight| flight.step == Step::Settling);
+        let done = settling.filter_map(|flight| Some((flight.share.clone()?, (flight.partition, flight.offset))));
+        for (share, done) in done.collect::<Vec<_>>() {
+            self.share_done(key, share, done);
+        }
+    }
+
     pub(super) fn pubrel_out(&mut self, key: ConnectionKey, packet_id: PacketId, reason: ReasonCode) {
         let version = self.open(key).version;
         self.write(key, |out| encode_ack(out, version, AckKind::PubRel, packet_id, reason));

@@ -54,7 +54,7 @@ impl Worker {
             Close::Asked { discard_will, expiry } => (discard_will, expiry),
             Close::Lost | Close::Ours(_) => (false, None),
         };
-        let ended = !session.durable() || expiry == Some(0);
+        let ended = session.expiry == 0 || expiry == Some(0);
         let op = Kind::Detach(Detach {
             client_id: session.client_id.to_string(),
             epoch: session.epoch,

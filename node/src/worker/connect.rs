@@ -166,7 +166,7 @@ impl Worker {
         let durable = session.durable();
         let conn = &mut self.conns[key.slot as usize];
         conn.phase = Phase::Open(Box::new(session));
-        conn.silence_max = keep_alive + keep_alive / 2;
+        conn.silence_max = keep_alive + keep_alive.div_ceil(2);
         conn.heard_at = second;
         if conn.silence_max > 0 {
             self.wheel.set(key, second + conn.silence_max);
@@ -186,7 +186,7 @@ impl Worker {
     fn session_of(&self, hello: &Hello, attached: &Attached) -> Session {
         let core = &attached.record.core;
         let window = hello.receive_maximum.min(self.settings.inflight_max);
-        let durable = core.durable();
+        let durable = core.durable() || attached.session_present;
         let outbound =
             if durable { Outbound::resume(window, &attached.record.window) } else { Outbound::clean(window) };
         let aliases = hello.topic_alias_maximum.min(self.settings.topic_alias_out_max);
@@ -198,6 +198,7 @@ impl Worker {
             incarnation: core.incarnation,
             version: hello.version,
             expiry: core.expiry,
+            resumed: attached.session_present,
             packet_max: hello.packet_max,
             problem_information: hello.problem_information,
             subscriptions: Vec::new(),

@@ -59,7 +59,12 @@ impl Worker {
         match tag & TAG_KIND {
             TAG_INTENTS => self.intents_committed(key),
             TAG_RELEASE => self.released(key, u16::try_from(low).expect("a packet identifier")),
-            TAG_SUBSCRIBE => self.request_committed(key, low, refused),
+            TAG_SUBSCRIBE => {
+                self.request_committed(key, low, refused);
+                self.settle_again(key);
+            }
+            // A shared subscription goes on after a reconnect.
+            0 => self.settle_again(key),
             TAG_WINDOW => self.window_committed(key, low),
             _ => {}
         }

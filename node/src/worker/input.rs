@@ -41,7 +41,6 @@ impl Worker {
                 return if conn.closing() { bytes.len() } else { used };
             }
             conn.stalled = false;
-            conn.heard_at = second;
             let mut limits = settings.limits;
             let version = match &conn.phase {
                 Phase::Open(session) => session.version,
@@ -57,6 +56,7 @@ impl Worker {
             match decode(rest, version, Side::Server, &limits) {
                 Ok(None) => return used,
                 Ok(Some((packet, taken))) => {
+                    self.conns[key.slot as usize].heard_at = second;
                     used += taken;
                     self.counters.packet_in(packet.kind(), taken);
                     if let Err(close) = self.packet(key, &packet, version) {
@@ -100,7 +100,7 @@ impl Worker {
     }
 
     fn disconnect(&mut self, key: ConnectionKey, disconnect: &Disconnect<'_>) -> Close {
-        let durable = self.conn(key).and_then(super::Conn::session).is_some_and(|session| session.durable());
+        let durable = self.conn(key).and_then(super::Conn::session).is_some_and(|session| session.expiry > 0);
         if !durable && disconnect.session_expiry.is_some_and(|expiry| expiry > 0) {
             // An expiry of 0 cannot be raised any more. MQTT 5.0, 3.14.2.2.2.
             return Close::Ours(ReasonCode::ProtocolError);

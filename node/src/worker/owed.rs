@@ -53,6 +53,9 @@ impl Worker {
     }
 
     pub(super) fn retained_page(&mut self, page: RetainedPage) {
+        if page.tag != 0 {
+            return self.resend_retained(&page);
+        }
         let key: ConnectionKey = page.connection;
         let Some(session) = self.conn(key).and_then(Conn::session) else { return };
         let Some(job) = session.outbound.owed.front_mut().filter(|job| job.asking) else { return };

@@ -11,7 +11,7 @@ use crate::mail::{ConnectionKey, From, Refused, Request};
 use crate::record::{EntryFlags, Record};
 use crate::route::{Partition, Route, hash};
 use crate::session::{Ack, Arrival, Held};
-use crate::state::session::op::{Intents, Kind};
+use crate::state::session::op::{Intents, Kind, Release};
 use crate::state::session::record::Intent;
 
 /// Tag of the commit of intents; releases and commits of windows have tags of their own kinds.
@@ -272,7 +272,16 @@ impl Worker {
             let waiting = waiting.expect("as many wait as were proposed");
             self.outstanding -= waiting.bytes as usize;
             let Some(session) = self.conn(waiting.connection).and_then(Conn::session) else { continue };
-            session.inbound.settle(waiting.number, reason);
+            let forgotten = session.inbound.settle(waiting.number, reason);
+            if let Some(packet_id) = forgotten.filter(|_| session.durable()) {
+                let op = Release {
+                    client_id: session.client_id.to_string(),
+                    epoch: session.epoch,
+                    packet_ids: vec![u32::from(packet_id)],
+                };
+                let (group, op) = (session.group, Box::new(Kind::Release(op)));
+                self.out.requests.push(Request::Note { group, op });
+            }
             if last != Some(waiting.connection)
                 && let Some(last) = last.replace(waiting.connection)
             {

@@ -9,7 +9,7 @@ use super::matching::Target;
 use super::send::Form;
 use super::subscribe::TAG_RESUME;
 use super::{Close, Conn, Worker, mark_dirty};
-use crate::mail::{ConnectionKey, From, Read, ReadAnswer, Request};
+use crate::mail::{After, ConnectionKey, From, Read, ReadAnswer, Request, RetainedPage, RetainedScan};
 use crate::metrics::Dropped;
 use crate::record::{Record, Records, records};
 use crate::session::{Lag, Source, Step, Subscription};
@@ -337,8 +337,10 @@ impl Worker {
     }
 
     fn resend_read(&mut self, key: ConnectionKey, answer: &ReadAnswer) {
+        let worker = self.place.worker;
         let outbound = &mut self.open(key).outbound;
         let mut missing = Vec::new();
+        let mut retained = Vec::new();
         for flight in outbound.flights_mut() {
             if flight.partition != answer.partition.get() || flight.step != Step::Published {
                 continue;
@@ -349,11 +351,22 @@ impl Worker {
                 .find(|entry| entry.base.get() <= flight.offset && flight.offset < entry.end().get());
             match found {
                 Some(entry) => flight.source = Some(Source::Entry(Arc::clone(entry))),
-                None => missing.push(flight.packet_id),
+                None => match &flight.retained {
+                    // Its entry is cut, but it may still be the topic's retained message.
+                    Some(topic) => retained.push((flight.packet_id, topic.to_string(), flight.offset)),
+                    None => missing.push(flight.packet_id),
+                },
             }
         }
+        let partitions = usize::from(self.place.route.partitions());
+        for (packet_id, filter, offset) in retained {
+            let from = From { worker, connection: key, tag: u64::from(packet_id) };
+            let scan =
+                RetainedScan { from, filter, below: vec![offset + 1; partitions], after: After::default() };
+            self.out.requests.push(Request::Retained(Box::new(scan)));
+        }
         for packet_id in missing {
-            // Truncated by a hard limit, or a retained message that was replaced since.
+            // Truncated by a hard limit.
             self.counters.lost_to_retention(1);
             self.finished(key, packet_id);
         }
@@ -363,13 +376,33 @@ impl Worker {
         }
     }
 
+    /// What is left of a retained message that is to be sent again.
+    pub(super) fn resend_retained(&mut self, page: &RetainedPage) {
+        let key = page.connection;
+        let packet_id = u16::try_from(page.tag).expect("a packet identifier");
+        let Some(session) = self.conn(key).and_then(Conn::session) else { return };
+        let Some(flight) = session.outbound.by_id(packet_id) else { return };
+        let offset = flight.offset;
+        match page.hits.iter().find(|hit| hit.offset == offset) {
+            Some(hit) => flight.source = Some(Source::Retained(hit.clone())),
+            // Replaced since: the newer one comes as a message of its own.
+            None => self.finished(key, packet_id),
+        }
+        self.pull_later(key.slot);
+    }
+
     /// Sends again what is read, in order. `false`: not all of it yet.
     fn send_resends(&mut self, slot: u32) -> bool {
         loop {
             let Some(session) = self.conns.get_mut(slot as usize).and_then(Conn::session) else {
                 return false;
             };
-            let Some(number) = session.outbound.resend.front().copied() else { return true };
+            let outbound = &session.outbound;
+            let Some(number) = outbound.resend.front().copied() else { return true };
+            if outbound.in_flight() - outbound.resend.len() >= usize::from(outbound.window) {
+                // The client may take fewer at a time than it did before [MQTT-3.3.4-9].
+                return false;
+            }
             match session.outbound.get(number) {
                 Some(flight) if flight.source.is_none() => return false,
                 Some(flight) => {
@@ -391,7 +424,7 @@ impl Worker {
         let Some(source) = flight.source.take() else { return };
         flight.step = Step::Published;
         let (offset, partition) = (flight.offset, flight.partition);
-        let exactly_once = flight.exactly_once;
+        let (exactly_once, retained) = (flight.exactly_once, flight.retained.is_some());
         let options = SubscribeOptions::from_u8(flight.options).ok();
         let (bytes, stamp) = match &source {
             Source::Entry(entry) => {
@@ -406,7 +439,6 @@ impl Worker {
             self.counters.dropped(Dropped::Expired);
             return self.finished(key, packet_id);
         };
-        let retained = matches!(source, Source::Retained(_));
         let target = self.target_of(key.slot, &record, partition, u64::MAX);
         let ids = target.as_ref().map_or_else(Default::default, |target| target.ids.clone());
         let as_published = match options {

@@ -175,7 +175,7 @@ impl Sessions {
         core.keep_alive = op.keep_alive;
         core.peer.clone_from(&op.peer);
         core.username.clone_from(&op.username);
-        if core.durable() {
+        if core.durable() || session_present {
             // A block of packet identifiers for this connection: what the last one used stays behind it.
             record.window.reserved += PACKET_IDS_RESERVED;
             changes.put(key::window(id), &record.window);

@@ -72,7 +72,7 @@ impl Sessions {
                 if entry.task.is_none() {
                     return Err(shapeless());
                 }
-                self.outbox.entries.insert(number, entry);
+                self.outbox.insert(number, entry);
             }
             b't' => {
                 let tail = Tail::decode(value).map_err(damaged)?;

@@ -11,7 +11,9 @@ use crate::state::session::key;
 /// Everything outstanding, by number.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    pub(super) entries: BTreeMap<u64, Entry>,
+    entries: BTreeMap<u64, Entry>,
+    /// Wills outstanding, by client id.
+    wills: BTreeMap<String, usize>,
 }
 
 /// One thing to do.
@@ -52,13 +54,28 @@ impl Outbox {
     pub(super) fn add(&mut self, number: u64, client_id: &str, task: Task, changes: &mut Changes) {
         let entry = Entry { client_id: client_id.to_owned(), task: Some(task) };
         changes.put(key::outbox(number), &entry);
+        self.insert(number, entry);
+    }
+
+    /// Takes in an entry, new or from disk.
+    pub(super) fn insert(&mut self, number: u64, entry: Entry) {
+        if matches!(entry.task, Some(Task::Will(_))) {
+            *self.wills.entry(entry.client_id.clone()).or_default() += 1;
+        }
         self.entries.insert(number, entry);
     }
 
     /// The other group has it.
     pub(super) fn done(&mut self, number: u64, changes: &mut Changes) {
-        if self.entries.remove(&number).is_some() {
-            changes.delete(key::outbox(number));
+        let Some(entry) = self.entries.remove(&number) else { return };
+        changes.delete(key::outbox(number));
+        if matches!(entry.task, Some(Task::Will(_)))
+            && let Some(left) = self.wills.get_mut(&entry.client_id)
+        {
+            *left -= 1;
+            if *left == 0 {
+                self.wills.remove(&entry.client_id);
+            }
         }
     }
 
@@ -74,8 +91,6 @@ impl Outbox {
 
     /// Has this session a will that is not yet in its partition?
     pub fn holds_will_of(&self, client_id: &str) -> bool {
-        self.entries
-            .values()
-            .any(|entry| entry.client_id == client_id && matches!(entry.task, Some(Task::Will(_))))
+        self.wills.contains_key(client_id)
     }
 }

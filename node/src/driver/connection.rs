@@ -11,9 +11,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
 
-use crate::driver::{Driver, READ_BYTES};
 use crate::mail::ConnectionKey;
 use crate::task::{self, Name};
+
+use super::{Driver, READ_BYTES};
 
 /// Reads of one connection before others get their turn.
 const READS_MAX: usize = 4;
@@ -21,14 +22,14 @@ const READS_MAX: usize = 4;
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Reads one connection until it closes.
-pub(crate) struct Serve {
+pub(super) struct Serve {
     driver: Rc<Driver>,
     key: ConnectionKey,
     read: Option<OwnedReadHalf>,
 }
 
 impl Serve {
-    pub(crate) fn new(driver: Rc<Driver>, key: ConnectionKey, read: OwnedReadHalf) -> Self {
+    pub(super) fn new(driver: Rc<Driver>, key: ConnectionKey, read: OwnedReadHalf) -> Self {
         Self { driver, key, read: Some(read) }
     }
 
