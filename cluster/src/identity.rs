@@ -1,4 +1,4 @@
-//! Who a data directory belongs to: one cluster and one node, for life.
+//! Who a data directory belongs to: one cluster and one node, for life; and with whom the cluster was founded.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -11,9 +11,8 @@ pub const FORMAT: u32 = 1;
 
 const FILE: &str = "IDENTITY";
 
-/// The content of the identity file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Whose a directory is, and the numbers that never change.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Version of the layout.
     pub format: u32,
@@ -27,6 +26,49 @@ pub struct Identity {
     pub partitions: u16,
     /// Session groups the cluster was founded with.
     pub session_groups: u16,
+}
+
+/// A node as the founding knew it.
+#[derive(Clone, PartialEq, Eq, Hash, prost::Message, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// The node's number in the cluster.
+    #[prost(uint64, tag = "1")]
+    pub node: u64,
+    /// UUID of its data directory.
+    #[prost(string, tag = "2")]
+    pub uuid: String,
+    /// `HOST:PORT` of its cluster link, as the seed list spelled it.
+    #[prost(string, tag = "3")]
+    pub address: String,
+}
+
+/// The whole content of the identity file: whose directory it is, and what the founding decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charter {
+    /// Whose directory it is.
+    pub identity: Identity,
+    /// Replicas of each group that were asked for, not yet capped by the number of nodes; 0 where the file
+    /// does not say.
+    pub replicas: u16,
+    /// The founders in the order of their addresses; empty for a cluster of one and for a node that joined.
+    pub members: Vec<Member>,
+}
+
+/// The identity file as it lies on disk. What came later than the first files has a default.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    format: u32,
+    cluster_id: String,
+    node_id: u64,
+    node_uuid: String,
+    partitions: u16,
+    session_groups: u16,
+    #[serde(default)]
+    replicas: u16,
+    #[serde(default)]
+    members: Vec<Member>,
 }
 
 /// Why a data directory cannot be used.
@@ -76,51 +118,107 @@ pub enum IdentityError {
     },
 }
 
-impl Identity {
-    /// Reads the identity of `dir`; `None` for an empty or missing directory.
+impl Charter {
+    /// Reads the identity file of `dir`; `None` for an empty or missing directory.
     ///
     /// # Errors
     /// When the file cannot be read, is damaged or newer, or when there is data without one.
     pub fn read(dir: &Path) -> Result<Option<Self>, IdentityError> {
-        let path = dir.join(FILE);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return if dir.join("log").exists() || dir.join("state").exists() {
-                    Err(IdentityError::Lost { path: dir.to_owned() })
-                } else {
-                    Ok(None)
-                };
+        match read_json::<Stored>(&dir.join(FILE))? {
+            Some(stored) => Ok(Some(stored.into())),
+            None if dir.join("log").exists() || dir.join("state").exists() => {
+                Err(IdentityError::Lost { path: dir.to_owned() })
             }
-            Err(source) => return Err(IdentityError::Io { path, source }),
-        };
-        let damaged = |detail: String| IdentityError::Damaged { path: path.clone(), detail };
-        let value: serde_json::Value =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
-        let found = value.get("format").and_then(serde_json::Value::as_u64);
-        match found.and_then(|format| u32::try_from(format).ok()) {
-            Some(FORMAT) => {}
-            Some(newer) if newer > FORMAT => return Err(IdentityError::Newer { path, found: newer }),
-            _ => return Err(damaged("it names no layout".to_owned())),
+            None => Ok(None),
         }
-        serde_json::from_value(value).map(Some).map_err(|error| damaged(error.to_string()))
     }
 
-    /// Writes the identity of a new directory and syncs it. Never overwrites one.
+    /// Writes the identity file of a new directory and syncs it. Never overwrites one.
     ///
     /// # Errors
     /// When the directory or file cannot be made.
     pub fn create(&self, dir: &Path) -> Result<(), IdentityError> {
         let path = dir.join(FILE);
         let failed = |source| IdentityError::Io { path: path.clone(), source };
-        fs::create_dir_all(dir).map_err(failed)?;
-        let draft = dir.join("IDENTITY.new");
-        let mut file = File::create(&draft).map_err(failed)?;
-        let text = serde_json::to_vec_pretty(self).expect("plain fields");
-        file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
+        let draft = write_draft(dir, FILE, &Stored::from(self))?;
         fs::hard_link(&draft, &path).map_err(failed)?;
         fs::remove_file(&draft).map_err(failed)?;
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
+        sync_dir(dir)
+    }
+}
+
+impl From<Stored> for Charter {
+    fn from(stored: Stored) -> Self {
+        let Stored { format, cluster_id, node_id, node_uuid, partitions, session_groups, replicas, members } =
+            stored;
+        let identity = Identity { format, cluster_id, node_id, node_uuid, partitions, session_groups };
+        Self { identity, replicas, members }
+    }
+}
+
+impl From<&Charter> for Stored {
+    fn from(charter: &Charter) -> Self {
+        let Identity { format, cluster_id, node_id, node_uuid, partitions, session_groups } =
+            charter.identity.clone();
+        let (replicas, members) = (charter.replicas, charter.members.clone());
+        Self { format, cluster_id, node_id, node_uuid, partitions, session_groups, replicas, members }
+    }
+}
+
+/// Reads a file of this directory's layout; `None` when there is none.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, IdentityError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(IdentityError::Io { path: path.to_owned(), source }),
+    };
+    let damaged = |detail: String| IdentityError::Damaged { path: path.to_owned(), detail };
+    let value: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+    let found = value.get("format").and_then(serde_json::Value::as_u64);
+    match found.and_then(|format| u32::try_from(format).ok()) {
+        Some(FORMAT) => {}
+        Some(found) if found > FORMAT => {
+            return Err(IdentityError::Newer { path: path.to_owned(), found });
+        }
+        _ => return Err(damaged("it names no layout".to_owned())),
+    }
+    serde_json::from_value(value).map(Some).map_err(|error| damaged(error.to_string()))
+}
+
+/// Writes and syncs the draft of `file` and returns its path. It becomes the file by a link or a rename,
+/// so that a crash leaves the old file or the new one.
+pub(crate) fn write_draft<T: Serialize>(dir: &Path, file: &str, value: &T) -> Result<PathBuf, IdentityError> {
+    let draft = dir.join(format!("{file}.new"));
+    let failed = |source| IdentityError::Io { path: draft.clone(), source };
+    fs::create_dir_all(dir).map_err(failed)?;
+    let text = serde_json::to_vec_pretty(value).expect("plain fields");
+    let mut made = File::create(&draft).map_err(failed)?;
+    made.write_all(&text).and_then(|()| made.sync_all()).map_err(failed)?;
+    Ok(draft)
+}
+
+/// Makes what was linked, renamed or removed in `dir` last.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), IdentityError> {
+    let failed = |source| IdentityError::Io { path: dir.to_owned(), source };
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
+}
+
+impl Identity {
+    /// Reads the identity of `dir`; `None` for an empty or missing directory.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is damaged or newer, or when there is data without one.
+    pub fn read(dir: &Path) -> Result<Option<Self>, IdentityError> {
+        Ok(Charter::read(dir)?.map(|charter| charter.identity))
+    }
+
+    /// Writes the identity of a new directory that no founding names, and syncs it. Never overwrites one.
+    ///
+    /// # Errors
+    /// When the directory or file cannot be made.
+    pub fn create(&self, dir: &Path) -> Result<(), IdentityError> {
+        Charter { identity: self.clone(), replicas: 0, members: Vec::new() }.create(dir)
     }
 
     /// Checks that `node_id`, where the operator gave one, is whose directory this is.
@@ -166,6 +264,21 @@ mod tests {
         assert_eq!(Identity::read(dir.path()).expect("read"), Some(mine.clone()));
         assert!(matches!(identity().create(dir.path()), Err(IdentityError::Io { .. })));
         assert_eq!(Identity::read(dir.path()).expect("read"), Some(mine));
+    }
+
+    #[test]
+    fn the_founders_are_kept_and_a_file_without_them_is_read() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let member = Member { node: 3, uuid: "u".to_owned(), address: "a:1".to_owned() };
+        let charter = Charter { identity: identity(), replicas: 3, members: vec![member] };
+        charter.create(dir.path()).expect("created");
+        assert_eq!(Charter::read(dir.path()).expect("read"), Some(charter));
+
+        let first = r#"{"format": 1, "cluster_id": "c", "node_id": 1, "node_uuid": "u",
+            "partitions": 16, "session_groups": 8}"#;
+        fs::write(dir.path().join(FILE), first).expect("written");
+        let charter = Charter::read(dir.path()).expect("read").expect("there");
+        assert_eq!((charter.identity.partitions, charter.replicas, charter.members.len()), (16, 0, 0));
     }
 
     #[test]

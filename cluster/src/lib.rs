@@ -4,10 +4,11 @@
 //! nodes: a proposer numbers what it proposes and keeps it until it is committed, so that it can say it again,
 //! in order, to the next leader, and it counts once.
 
+pub mod founding;
 mod propose;
 mod placement;
 mod identity;
 
-pub use identity::{FORMAT, Identity, IdentityError};
+pub use identity::{Charter, FORMAT, Identity, IdentityError, Member};
 pub use placement::Placement;
 pub use propose::Proposals;
