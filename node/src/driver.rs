@@ -220,6 +220,7 @@ impl Driver {
         let Some(socket) = at.and_then(|at| sockets.get(at)) else { return };
         let key = socket.key;
         let mut broken = false;
+        let deaf = conn.deaf();
         while !conn.blocked && conn.unwritten() > 0 {
             match socket.write.try_write(&conn.out[conn.written..]) {
                 Ok(bytes) => conn.written += bytes,
@@ -234,6 +235,12 @@ impl Driver {
                     break;
                 }
             }
+        }
+        if deaf
+            && !conn.deaf()
+            && let Some(waker) = &conn.waker
+        {
+            waker.wake_by_ref();
         }
         let done = conn.unwritten() == 0;
         let room = conn.written > 0;

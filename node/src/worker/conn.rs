@@ -57,6 +57,9 @@ pub struct Conn {
     pub peer: SocketAddr,
     /// Bytes that wait for the socket. Empty costs nothing.
     pub out: Vec<u8>,
+    /// Nothing is read while more than this waits for the socket. Messages stop at half of it, so only a client
+    /// that asks and does not read the answers comes so far.
+    pub out_max: usize,
     /// How many of `out` are written.
     pub written: usize,
     /// Bytes of a packet that has not arrived whole.
@@ -80,12 +83,13 @@ pub struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(generation: u32, peer: SocketAddr, heard_at: u32) -> Self {
+    pub(super) fn new(generation: u32, peer: SocketAddr, heard_at: u32, out_max: usize) -> Self {
         Self {
             generation,
             phase: Phase::Greeting,
             peer,
             out: Vec::new(),
+            out_max,
             written: 0,
             partial: Vec::new(),
             stalled: false,
@@ -122,8 +126,8 @@ impl Conn {
         matches!(self.phase, Phase::Closing)
     }
 
-    /// Bytes are not to be read now: an answer must come first.
+    /// Bytes are not to be read now: an answer must come first, or be taken.
     pub fn deaf(&self) -> bool {
-        matches!(self.phase, Phase::Attaching(_) | Phase::Closing)
+        matches!(self.phase, Phase::Attaching(_) | Phase::Closing) || self.unwritten() > self.out_max
     }
 }

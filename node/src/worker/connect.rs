@@ -23,7 +23,7 @@ impl Worker {
         let second = self.second();
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
-        let slot = self.conns.insert(Conn::new(generation, peer, second));
+        let slot = self.conns.insert(Conn::new(generation, peer, second, 2 * self.settings.out_bytes_max));
         let slot = u32::try_from(slot).expect("fewer connections than 2^32");
         let key = ConnectionKey { slot, generation };
         let wait = u32::try_from(self.settings.connect_timeout_ms.div_ceil(1_000)).unwrap_or(10);
