@@ -130,6 +130,7 @@ async fn tick(driver: Rc<Driver>) {
         driver.set_now();
         driver.worker.borrow_mut().tick();
         driver.settle_soon();
+        driver.resume_paused();
         if driver.worker.borrow().ended() {
             driver.ways.bell.notify_one();
         }

@@ -227,6 +227,7 @@ impl Shared {
         let settings = Arc::new(settings(config));
         let interested: Arc<[AtomicBool]> = (0..config.workers).map(|_| AtomicBool::new(false)).collect();
         let greeted = Arc::new(AtomicUsize::new(0));
+        let live: Arc<[AtomicUsize]> = (0..config.workers).map(|_| AtomicUsize::new(0)).collect();
         let mut workers = Vec::new();
         for (number, bell) in (0u32..).zip(&self.bells) {
             let place = Place {
@@ -236,6 +237,7 @@ impl Shared {
                 boot,
                 route,
                 interested: Arc::clone(&interested),
+                live: Arc::clone(&live),
                 greeted: Arc::clone(&greeted),
             };
             let ways = Ways {

@@ -92,6 +92,7 @@ impl Node {
             Catchup::new(reader.clone(), Arc::clone(&reads), inboxes.clone(), route.partitions(), stop);
         let interested: Arc<[AtomicBool]> = (0..build.workers).map(|_| AtomicBool::new(false)).collect();
         let greeted = Arc::new(AtomicUsize::new(0));
+        let live: Arc<[AtomicUsize]> = (0..build.workers).map(|_| AtomicUsize::new(0)).collect();
         let threads = (0u32..).zip(inboxes).map(|(number, inbox)| {
             let place = Place {
                 worker: number,
@@ -101,6 +102,7 @@ impl Node {
                 route,
                 interested: Arc::clone(&interested),
                 greeted: Arc::clone(&greeted),
+                live: Arc::clone(&live),
             };
             let worker = Worker::new(place, Arc::clone(&build.settings), Tally::new(Counters::new()));
             let (parcels, slots) = (VecDeque::new(), Vec::new());

@@ -43,6 +43,8 @@ pub struct Session {
     pub problem_information: bool,
     /// Subscriptions; a freed place is used again.
     pub subscriptions: Vec<Option<Subscription>>,
+    /// SUBSCRIBEs and UNSUBSCRIBEs that are not answered.
+    pub asking: u16,
     /// From the client.
     pub inbound: Inbound,
     /// To the client.

@@ -8,6 +8,9 @@ use holdfast_codec::Version;
 use crate::mail::ConnectionKey;
 use crate::session::Session;
 
+/// SUBSCRIBEs and UNSUBSCRIBEs of one connection that may wait for their answers; then it is not read further.
+const ASKING_MAX: u16 = 32;
+
 /// How far a connection has come.
 #[derive(Debug)]
 pub enum Phase {
@@ -128,6 +131,10 @@ impl Conn {
 
     /// Bytes are not to be read now: an answer must come first, or be taken.
     pub fn deaf(&self) -> bool {
-        matches!(self.phase, Phase::Attaching(_) | Phase::Closing) || self.unwritten() > self.out_max
+        match &self.phase {
+            Phase::Attaching(_) | Phase::Closing => true,
+            Phase::Open(session) => session.asking >= ASKING_MAX,
+            Phase::Greeting => false,
+        } || self.unwritten() > self.out_max
     }
 }

@@ -202,6 +202,7 @@ impl Worker {
             packet_max: hello.packet_max,
             problem_information: hello.problem_information,
             subscriptions: Vec::new(),
+            asking: 0,
             inbound: Inbound::resume(&core.intents, core.next_token),
             outbound,
             resuming: None,

@@ -1,5 +1,7 @@
 //! Events from the hub, the reader and other workers.
 
+use std::sync::atomic::Ordering;
+
 use holdfast_codec::ReasonCode;
 
 use super::ack::TAG_RELEASE;
@@ -72,6 +74,8 @@ impl Worker {
 
     /// QoS 0 from another worker.
     fn live(&mut self, live: &Live) {
+        let waiting = &self.place.live[self.place.worker as usize];
+        waiting.fetch_sub(live.bytes.len(), Ordering::Relaxed);
         for record in Records::bare(&live.bytes) {
             if let Some(expiry) = self.expiry_left(&record, live.stamp) {
                 self.deliver(&record, expiry, Origin::Live { stamp: live.stamp });

@@ -68,6 +68,8 @@ pub struct Place {
     pub route: Route,
     /// Which workers have a subscription.
     pub interested: Arc<[AtomicBool]>,
+    /// Bytes of QoS 0 on their way to each worker.
+    pub live: Arc<[AtomicUsize]>,
     /// Clients of all workers that have said CONNECT.
     pub greeted: Arc<AtomicUsize>,
 }
@@ -245,9 +247,10 @@ impl Worker {
         });
     }
 
-    /// Publishers must wait: too much of what they sent is not settled.
+    /// Publishers must wait: too much of what they sent is not settled, or has not reached another worker.
     pub fn saturated(&self) -> bool {
-        self.outstanding > self.settings.outstanding_bytes_max
+        let most = self.settings.outstanding_bytes_max;
+        self.outstanding > most || self.place.live.iter().any(|live| live.load(Ordering::Relaxed) > most)
     }
 
     /// Stopping, and no connection is left.
@@ -268,6 +271,7 @@ impl Worker {
         self.settle_publishes();
         self.settle_shares();
         for (peer, bytes) in self.live.iter_mut().enumerate().filter(|(_, bytes)| !bytes.is_empty()) {
+            self.place.live[peer].fetch_add(bytes.len(), Ordering::Relaxed);
             let live = crate::mail::Live { bytes: std::mem::take(bytes), stamp: self.now.wall };
             self.out.peers[peer].push(Event::Live(live));
         }

@@ -64,6 +64,7 @@ impl Worker {
         let number = self.next_request();
         let kind = Asked::Subscribe { wanted, added: Vec::new(), owed: Vec::new() };
         let request = Asking { packet_id: packet.packet_id, reasons, kind, commits: 0 };
+        self.open(key).asking += 1;
         self.requests.insert((key, number), request);
         let tag = TAG_SUBSCRIBE | number;
         self.out.requests.push(Request::Barrier(From { worker: self.place.worker, connection: key, tag }));
@@ -223,7 +224,13 @@ impl Worker {
         }
         let request = self.requests.remove(&(key, number)).expect("just seen");
         let Some(session) = self.conn(key).and_then(Conn::session) else { return };
+        session.asking -= 1;
         let version = session.version;
+        let conn = &mut self.conns[key.slot as usize];
+        if conn.stalled && let Some(waker) = &conn.waker {
+            waker.wake_by_ref();
+        }
+        let session = conn.session().expect("just seen");
         match request.kind {
             Asked::Subscribe { owed, .. } => {
                 let suback = SubAck::new(request.packet_id, before_v5(request.reasons, version));
@@ -282,6 +289,7 @@ impl Worker {
             let from = From { worker, connection: key, tag: TAG_SUBSCRIBE | number };
             self.out.requests.push(Request::Session { from, group, op: Box::new(op) });
         }
+        self.open(key).asking += 1;
         let request = Asking { packet_id: packet.packet_id, reasons, kind: Asked::Unsubscribe, commits };
         self.requests.insert((key, number), request);
         self.subscription_committed(key, number, None);

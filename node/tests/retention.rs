@@ -1,0 +1,76 @@
+//! The hard limit wins over sessions that wait, and says so: a counted gap for an absent one, 0x97 for a connected one.
+
+mod common;
+
+use std::time::Duration;
+
+use common::client::Heard;
+use common::{Home, get, wire};
+use wire::{Connect, Message, PUBACK, ack};
+
+const KIB: usize = 1024;
+
+fn counted(page: &str, name: &str) -> f64 {
+    page.lines()
+        .filter(|line| line.starts_with(name))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+#[test]
+fn what_the_hard_limit_takes_is_counted_and_the_rest_comes_in_order() {
+    let home = Home::new();
+    home.configure("partitions = 1\n[retention]\nbytes = \"1MiB\"\nhard_bytes = \"2MiB\"\n");
+    let node = home.start();
+    node.durable(5, "absent").0.subscribe("t", 1);
+    // Connected, and stuck at its first message.
+    let mut stuck = node.open(5);
+    let one = [0x11, 0, 0, 0x0e, 0x10, 0x21, 0, 1];
+    assert_eq!(stuck.connect(Connect { properties: &one, ..Connect::durable("stuck") }).1, 0);
+    stuck.subscribe("t", 1);
+    let mut publisher = node.clean(5, "publisher");
+    publisher.publish(&Message::new("retained", 1, b"stays").id(1).retained());
+    publisher.expect(PUBACK);
+    let count = 8 * 1024_u32;
+    let payload = |number: u32| {
+        let mut bytes = number.to_be_bytes().to_vec();
+        bytes.resize(KIB, b'.');
+        bytes
+    };
+    publisher.store_all((0..count).map(|number| Message::new("t", 1, &payload(number))), 200);
+    common::eventually("the log is cut", || counted_first(&get(&node, "/api/v1/cluster")) > 0);
+
+    let first = stuck.expect_message();
+    assert_eq!(first.payload[..4], 0_u32.to_be_bytes());
+    stuck.expect_closed(0x97);
+
+    let (mut absent, present) = node.durable(5, "absent");
+    assert!(present);
+    let mut came = Vec::new();
+    while let Heard::Packet(packet) = absent.hear(Duration::from_secs(2)) {
+        let message = packet.message(5);
+        came.push(u32::from_be_bytes(message.payload[..4].try_into().expect("four bytes")));
+        absent.send(&ack(PUBACK, message.id));
+    }
+    let start = came[0];
+    assert!(start > 0, "nothing was taken");
+    assert_eq!(came, (start..count).collect::<Vec<u32>>());
+    assert!(came.len() * KIB >= KIB * KIB, "at least what the soft limit keeps: {}", came.len());
+    let page = get(&node, "/metrics");
+    let lost = counted(&page, "holdfast_retention_lost_messages_total");
+    assert!(lost >= f64::from(start) - 1.0, "{lost} of {start} counted");
+
+    let mut reader = node.clean(5, "reader");
+    reader.subscribe("retained", 1);
+    assert_eq!(reader.expect_message().payload, b"stays", "a retained message is no part of the log");
+}
+
+/// `first_offset` of the only partition.
+fn counted_first(page: &str) -> u64 {
+    let rest = page.split("\"first_offset\":").nth(1).expect("a partition");
+    rest.trim_start()
+        .split(|c: char| !c.is_ascii_digit())
+        .next()
+        .and_then(|word| word.parse().ok())
+        .expect("a number")
+}
