@@ -5,6 +5,7 @@
 //! in order, to the next leader, and it counts once.
 
 pub mod founding;
+pub mod link;
 mod propose;
 mod placement;
 mod identity;

@@ -1,0 +1,110 @@
+//! The face of any net between nodes: what is sent, what comes in. The hub is written against this.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use holdfast_log::NodeId;
+
+use super::frame::Frame;
+use super::lane::Lane;
+
+/// Another node of the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its id.
+    pub node: NodeId,
+    /// Where it can be reached.
+    pub address: SocketAddr,
+}
+
+/// What comes from the net.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A frame from a node that is up.
+    Frame {
+        /// Who sent it.
+        from: NodeId,
+        /// What it says.
+        frame: Frame,
+    },
+    /// A node is connected. Comes before its frames.
+    Up {
+        /// The node.
+        node: NodeId,
+        /// Which life of it.
+        incarnation: u64,
+    },
+    /// A node is not connected any more. What was queued for it or under way may be lost.
+    Down {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node, which may not be a member, asks.
+    Ask {
+        /// Where it asks from.
+        from_address: SocketAddr,
+        /// The question.
+        frame: Frame,
+        /// Where the answer goes. Dropped unused, the other end learns nothing.
+        reply: Reply,
+    },
+    /// What came of an `ask` of this node.
+    Answer {
+        /// What `ask` returned.
+        token: u64,
+        /// The answer; `None` where none came in time.
+        frame: Option<Frame>,
+    },
+}
+
+/// The way back of one answer.
+pub struct Reply {
+    send: Box<dyn FnOnce(Frame) + Send>,
+}
+
+impl Reply {
+    /// A reply that hands the answer to `send`.
+    pub fn new(send: impl FnOnce(Frame) + Send + 'static) -> Self {
+        Self { send: Box::new(send) }
+    }
+
+    /// Answers.
+    pub fn send(self, frame: Frame) {
+        (self.send)(frame);
+    }
+}
+
+impl fmt::Debug for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reply")
+    }
+}
+
+/// Why a frame was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsent {
+    /// The lane's queue has no room.
+    #[error("the lane is full")]
+    Full,
+    /// The node is not connected, or is not a peer.
+    #[error("the node is not connected")]
+    Away,
+    /// The frame is larger than `FRAME_BYTES_MAX`.
+    #[error("the frame is too large")]
+    Large,
+}
+
+/// A net between nodes. Nothing in it blocks.
+pub trait Net {
+    /// Queues a frame. Frames of one lane (and group) arrive in order, or are lost with the connection.
+    ///
+    /// # Errors
+    /// When it was not queued. A Raft message is then dropped, for Raft says it again.
+    fn send(&mut self, to: NodeId, lane: Lane, frame: &Frame) -> Result<(), Unsent>;
+
+    /// Moves everything that came in to the end of `out`.
+    fn take(&mut self, out: &mut Vec<Incoming>);
+
+    /// From now on these are the other nodes. Connections to any other are closed.
+    fn set_peers(&mut self, peers: Vec<Peer>);
+}
