@@ -131,10 +131,12 @@ impl Conn {
 
     /// Bytes are not to be read now: an answer must come first, or be taken.
     pub fn deaf(&self) -> bool {
-        match &self.phase {
+        let waits = match &self.phase {
             Phase::Attaching(_) | Phase::Closing => true,
             Phase::Open(session) => session.asking >= ASKING_MAX,
             Phase::Greeting => false,
-        } || self.unwritten() > self.out_max
+        };
+        // Messages stop at `out_max`: beyond twice that it is answers that pile up.
+        waits || self.unwritten() > 2 * self.out_max
     }
 }
