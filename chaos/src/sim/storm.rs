@@ -1,7 +1,6 @@
 //! One simulation: calm until everybody is here, a storm of so many steps, calm until everything has arrived.
 
 use super::cast;
-use super::client::Role;
 use super::world::World;
 use crate::history::What;
 
@@ -31,13 +30,14 @@ struct Odds {
 
 impl Odds {
     fn draw(world: &mut World) -> Odds {
+        let full = world.may_be_full;
         let mut of = |most: u64| if world.seed.below(2) == 0 { 0 } else { world.seed.below(most + 1) };
         Odds {
             crash: of(40),
             cut_writes: of(40),
             fail_sync: of(20),
             stop: of(10),
-            full: of(30),
+            full: of(30) * u64::from(full),
             slow: of(40),
             jump: of(30),
             leave: of(300),
@@ -213,13 +213,16 @@ pub(super) fn drain(world: &mut World) {
     }
     for client in 0..world.clients.len() {
         world.clients[client].back_at = 0;
-        let mortal = matches!(world.clients[client].role, Role::Mortal);
-        if mortal && world.clients[client].testament.as_ref().is_some_and(|will| will.delay > 0) {
+    }
+    calm(world, "clients with something in flight after the storm");
+    for client in 0..world.clients.len() {
+        let patient = world.clients[client].testament.as_ref().is_some_and(|will| will.delay > 0);
+        if patient && world.failures.is_empty() {
             world.clients[client].retired = true;
             world.cut(client, true, true);
         }
     }
-    calm(world, "clients with something in flight after the storm");
+    calm(world, "after the last cut");
     if !world.failures.is_empty() {
         return;
     }

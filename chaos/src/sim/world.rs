@@ -40,6 +40,8 @@ pub(super) struct World {
     pub(super) clients: Vec<Client>,
     pub(super) recorder: Recorder,
     pub(super) counts: Counts,
+    /// The disk may have no room.
+    pub(super) may_be_full: bool,
     /// When the node comes back, microseconds.
     pub(super) start_at: u64,
     /// Offsets up to which the log has been read, by partition.
@@ -54,7 +56,8 @@ impl World {
         let build = Build::draw(&mut seed, fault);
         let clock = Arc::new(SimClock::new());
         let history = cast::facts();
-        let clients = cast::clients(&history, &mut seed);
+        let may_be_full = seed.below(2) == 0;
+        let clients = cast::clients(&history, may_be_full, &mut seed);
         World {
             disk: Arc::new(SimDisk::new(Arc::clone(&clock))),
             recorder: Recorder::new(Arc::clone(&clock), history),
@@ -66,6 +69,7 @@ impl World {
             start_at: 0,
             read_up_to: vec![0; usize::from(build.identity.partitions)],
             failures: Vec::new(),
+            may_be_full,
             seed,
             clock,
             build,

@@ -17,7 +17,7 @@ impl Bench {
     fn new(qos: u8) -> (Bench, Vec<u8>) {
         let signals = Signals::new();
         signals.publish.store(true, Ordering::SeqCst);
-        let facts = PublisherFacts { name: "p".into(), qos, retain: false };
+        let facts = PublisherFacts { name: "p".into(), qos, retain: false, will: false };
         let publisher = Publisher::new(0, facts, Level::V4, vec![(0, "t".into())]).with_rate(1000);
         let mut bench = Bench { publisher, recorder: Recorder::new(&signals), signals };
         let mut out = Vec::new();
