@@ -43,6 +43,8 @@ pub(super) enum OpTag {
     Reply(From),
     /// A CONNECT.
     Attach(From),
+    /// What the old owner of a session handed over to the new one.
+    HandedOver(String),
     /// The end of a connection, with its last window in case that another owner took over.
     Detach,
     /// A member joins a shared subscription.
