@@ -38,6 +38,12 @@ pub struct Config {
     /// Entries behind the flushed applied index that a group without history keeps. Default 1024.
     /// A follower that lags by less needs no snapshot.
     pub keep_entries: u64,
+    /// Bytes of its log that a group without history keeps for a voter that is away, entries of
+    /// `keep_entries` apart. Default 64 MiB. A voter that lags by more needs a snapshot.
+    pub keep_bytes: u64,
+    /// Bytes of one chunk of a snapshot or a history. Default 1 MiB, 1 or more. A larger row or entry
+    /// goes alone. Memory: four of them per transfer at worst.
+    pub chunk_bytes: u64,
 }
 
 impl Default for Config {
@@ -54,6 +60,8 @@ impl Default for Config {
             mark_bytes: 256 * 1024,
             state_flush_bytes: 64 * MIB,
             keep_entries: 1024,
+            keep_bytes: 64 * MIB,
+            chunk_bytes: MIB,
         }
     }
 }
@@ -71,6 +79,7 @@ impl Config {
             () if self.uncommitted_bytes_max < self.message_bytes_max => {
                 Err("uncommitted_bytes_max must be message_bytes_max or more")
             }
+            () if self.chunk_bytes == 0 => Err("chunk_bytes must be 1 or more"),
             () if self.mark_bytes == 0 => Err("mark_bytes must be 1 or more"),
             () => Ok(()),
         }

@@ -1,5 +1,6 @@
 //! What the engine wants done, as values. The driver keeps one and reuses it every turn.
 
+use crate::bulk::Bulk;
 use crate::committed::Committed;
 use crate::fault::Fault;
 use crate::id::{GroupId, Index, ReplicaId, Term};
@@ -19,6 +20,13 @@ pub struct Effects {
     pub roles: Vec<(GroupId, Role)>,
     /// Filled by `collect`: answers to `Engine::read_index`.
     pub reads: Vec<ReadReady>,
+    /// Filled by `collect`: snapshots, histories and requests for them, to be sent on a lane where they do
+    /// not hold up the other messages. Any of them may be lost.
+    pub bulk: Vec<Bulk>,
+    /// Filled by `collect`: the group's state is another one now, as of this index. The driver forgets
+    /// what it had derived and loads [`Engine::state`](crate::Engine::state) before it applies
+    /// `committed`, which goes on after this index.
+    pub installed: Vec<(GroupId, Index)>,
     /// Replicas that met an entry they must not skip. They take part in nothing any more.
     pub stopped: Vec<(GroupId, Fault)>,
 }
@@ -31,6 +39,8 @@ impl Effects {
             && self.committed.is_empty()
             && self.roles.is_empty()
             && self.reads.is_empty()
+            && self.bulk.is_empty()
+            && self.installed.is_empty()
             && self.stopped.is_empty()
     }
 
@@ -41,6 +51,8 @@ impl Effects {
         self.committed.clear();
         self.roles.clear();
         self.reads.clear();
+        self.bulk.clear();
+        self.installed.clear();
         self.stopped.clear();
     }
 }

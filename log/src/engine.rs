@@ -2,7 +2,13 @@
 
 mod turn;
 mod upkeep;
+mod asleep;
+mod history;
+mod take;
+mod give;
+mod lane;
 
+pub(crate) use asleep::Asleep;
 pub(crate) use upkeep::state_batch;
 pub use upkeep::{Flush, Flushed};
 
@@ -12,20 +18,25 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::error::LogError;
-use crate::group::GroupStatus;
+use crate::group::{GroupSpec, GroupStatus};
 use crate::id::{GroupId, Offset, ReplicaId, Stamp};
 use crate::journal::Journal;
+use crate::key;
+use crate::key::history::History;
 use crate::message::Message;
 use crate::proposal::{Proposal, Refusal};
 use crate::reader::Reader;
 use crate::replica::{Replica, Start};
-use crate::store::Batch;
+use crate::store::{Batch, Range, Space};
+use lane::Lane;
 
 /// All groups of a node. Driven by one thread, in turns:
 ///
 /// 1. any number of [`Engine::propose`], [`Engine::step`], [`Engine::tick`];
-/// 2. [`Engine::collect`], then the driver sends `effects.send_now`;
-/// 3. [`Engine::commit`], then it sends `effects.send_after` and applies `effects.committed`;
+///    and [`Engine::step_bulk`];
+/// 2. [`Engine::collect`], then the driver sends `effects.send_now` and `effects.bulk`;
+/// 3. [`Engine::commit`], then it sends `effects.send_after`, loads the state of
+///    the groups in `effects.installed` with [`Engine::state`], and applies `effects.committed`;
 /// 4. [`Engine::persist`] for each group that had something to apply;
 /// 5. again from 1, at once while [`Engine::is_busy`].
 ///
@@ -33,7 +44,14 @@ use crate::store::Batch;
 pub struct Engine {
     config: Config,
     journal: Arc<Journal>,
+    seed: u64,
+    specs: BTreeMap<GroupId, GroupSpec>,
+    /// The groups that take part.
     replicas: BTreeMap<GroupId, Replica>,
+    /// The groups that wait for what only a peer can give. Every group is in one of the two.
+    asleep: BTreeMap<GroupId, Asleep>,
+    /// What is under way beside Raft.
+    lane: Lane,
     batch: Batch,
     sync: bool,
     collected: bool,
@@ -58,33 +76,82 @@ pub struct Figures {
     pub refused: u64,
 }
 
+/// What an engine is started with, besides its groups.
+pub(crate) struct Setting {
+    pub(crate) config: Config,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) seed: u64,
+    pub(crate) now: Duration,
+}
+
 impl Engine {
     /// Starts all groups; those of one voter stand for election at once.
     pub(crate) fn start(
-        config: Config,
-        journal: Arc<Journal>,
-        (seed, now): (u64, Duration),
-        starts: Vec<Start>,
+        setting: Setting,
+        starts: BTreeMap<GroupId, Start>,
+        asleep: BTreeMap<GroupId, Asleep>,
     ) -> Result<Self, LogError> {
-        let mut replicas = BTreeMap::new();
-        for start in starts {
-            let mut replica = Replica::new(start, Arc::clone(&journal), &config, seed)?;
-            if replica.spec().voters.len() == 1 {
-                replica.campaign()?;
-            }
-            replicas.insert(replica.spec().id, replica);
+        let Setting { config, journal, seed, now } = setting;
+        let specs = starts.values().map(|start| &start.spec).chain(asleep.values().map(Asleep::spec));
+        let mut engine = Self {
+            specs: specs.map(|spec| (spec.id, spec.clone())).collect(),
+            config,
+            journal,
+            seed,
+            replicas: BTreeMap::new(),
+            asleep,
+            lane: Lane::default(),
+            batch: Batch::default(),
+            sync: false,
+            collected: false,
+            ticked: now,
+            state_bytes: 0,
+            figures: Figures::default(),
+        };
+        for (group, start) in starts {
+            engine.start_group(group, start)?;
         }
-        let (batch, figures) = (Batch::default(), Figures::default());
-        let (sync, collected, state_bytes) = (false, false, 0);
-        Ok(Self { config, journal, replicas, batch, sync, collected, ticked: now, state_bytes, figures })
+        engine.want_snapshots();
+        Ok(engine)
+    }
+
+    fn start_group(&mut self, group: GroupId, start: Start) -> Result<(), LogError> {
+        if let Some(history) = start.history {
+            self.copy_history(group, history)?;
+        }
+        let mut replica = Replica::new(start, Arc::clone(&self.journal), &self.config, self.seed)?;
+        if replica.spec().voters.len() == 1 {
+            replica.campaign()?;
+        }
+        self.replicas.insert(group, replica);
+        Ok(())
+    }
+
+    fn copy_history(&mut self, group: GroupId, history: History) -> Result<(), LogError> {
+        self.lane.copies.insert(group, history::Copy::new(&self.journal, group, history)?);
+        Ok(())
+    }
+
+    /// Shows a group's derived state as it was persisted last, in the order of its keys. To be loaded
+    /// again when `Effects::installed` names the group.
+    pub fn state(&self, group: GroupId, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), LogError> {
+        let (from, to) = key::derived::range(group);
+        let range = Range { space: Space::State, from: &from, to: &to };
+        self.journal.store().scan(range, &mut |key, value| {
+            visit(key::derived::rest_of(key), value);
+            true
+        })?;
+        Ok(())
     }
 
     /// Appends at the leader. `Ok` means on its way; the entry comes back in `effects.committed`, or
     /// never if this replica loses its office first.
     pub fn propose(&mut self, proposal: Proposal) -> Result<(), Refusal> {
         let group = proposal.group;
+        let asleep = self.asleep.contains_key(&group);
         let result = match self.idle(group) {
             Some(replica) => replica.propose(proposal),
+            None if asleep => Err(Refusal::NotLeader { leader: None }),
             None => Err(Refusal::Unknown(group)),
         };
         let counter = if result.is_ok() { &mut self.figures.admitted } else { &mut self.figures.refused };
@@ -116,8 +183,10 @@ impl Engine {
 
     /// Takes a message from a peer. One that fits nothing here is dropped, as a network would.
     pub fn step(&mut self, message: Message) {
-        if let Some(replica) = self.idle(message.group()) {
-            replica.step(message);
+        let group = message.group();
+        let offer = self.idle(group).and_then(|replica| replica.step(message));
+        if let Some((peer, at_least)) = offer {
+            self.want_snapshot(group, Some(peer), at_least);
         }
     }
 
@@ -140,6 +209,7 @@ impl Engine {
         let stalled = late > self.config.tick * (self.config.heartbeat_ticks + 1);
         self.ticked = if stalled { now } else { self.ticked + self.config.tick };
         self.replicas.values_mut().for_each(Replica::tick);
+        self.tick_lane();
         if !stalled {
             self.tick(now);
         }
@@ -148,16 +218,19 @@ impl Engine {
     /// Whether a turn would do something.
     pub fn is_busy(&self) -> bool {
         self.replicas.values().any(Replica::is_busy)
+            || self.lane.is_busy()
+            || self.asleep.values().any(Asleep::is_busy)
     }
 
     /// How a group is.
     pub fn status(&self, group: GroupId) -> Option<GroupStatus> {
-        Some(self.replicas.get(&group)?.status())
+        let asleep = || self.asleep.get(&group).map(Asleep::status);
+        self.replicas.get(&group).map(Replica::status).or_else(asleep)
     }
 
     /// All groups, in order.
     pub fn groups(&self) -> Vec<GroupId> {
-        self.replicas.keys().copied().collect()
+        self.specs.keys().copied().collect()
     }
 
     /// Where a retention would cut: everything stamped before `older_than`, and what exceeds `bytes_max`.

@@ -57,6 +57,10 @@ impl LogError {
         match error {
             JournalError::Store(error) => Self::Store(error),
             JournalError::Damaged(index, detail) => Self::Damaged { group, index, detail },
+            JournalError::Rotten(indices, detail) => {
+                let index = indices.first().copied().unwrap_or_default();
+                Self::Damaged { group, index, detail }
+            }
             JournalError::Compacted => Self::Damaged {
                 group,
                 index: Index::new(0),

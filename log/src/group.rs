@@ -37,6 +37,12 @@ pub struct GroupStatus {
     pub role: Role,
     /// Whether it has stopped at an entry that it must not skip.
     pub stopped: bool,
+    /// Whether it waits for a snapshot or for damaged entries and takes part in nothing until a peer
+    /// has given them.
+    pub waiting: bool,
+    /// Whether everything from the log start on is held here. A replica without that must not be counted
+    /// as a copy of old records: no learner is promoted and no old replica removed before it is true.
+    pub history_whole: bool,
     /// The first index that is still in the log.
     pub first: Index,
     /// Covered by flushed state: a restart replays from here.

@@ -3,9 +3,9 @@
 //! The engine writes it, readers on other threads read beside it. Each group's tail has a lock of its
 //! own that is held for a look at memory and never across a disk read.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
@@ -13,7 +13,7 @@ use crate::entry::Entry;
 use crate::envelope::Header;
 use crate::id::{GroupId, Index, Offset, Term};
 use crate::journal::open::load;
-use crate::key;
+use crate::key::{self, mark::Mark};
 use crate::ledger::Ledger;
 use crate::logged::Logged;
 use crate::store::{Batch, Range, Space, Store, StoreError};
@@ -21,8 +21,13 @@ use crate::tail::Tail;
 
 mod open;
 
+pub(crate) use open::marks;
+
 /// Bytes of applied entries that a group without history keeps in memory.
 const SHORT_BYTES: u64 = 256 * 1024;
+
+/// Damaged entries that are remembered at a time; the others are found again when they are read again.
+const ROT_MAX: usize = 64;
 
 /// Every group's tail, and the store behind them.
 pub(crate) struct Journal {
@@ -30,7 +35,9 @@ pub(crate) struct Journal {
     tails: BTreeMap<GroupId, RwLock<Tail>>,
     held: AtomicU64,
     held_max: u64,
-    mark_bytes: u64,
+    pub(crate) mark_bytes: u64,
+    /// Entries that were found to be damaged since somebody last asked.
+    rot: Mutex<BTreeSet<(GroupId, Index)>>,
 }
 
 /// Why entries could not be read.
@@ -40,6 +47,8 @@ pub(crate) enum JournalError {
     Compacted,
     /// Not what was written, or not there.
     Damaged(Index, String),
+    /// Some entries are damaged, and everything around them is there: the first of them, and all.
+    Rotten(BTreeSet<Index>, String),
     /// The store failed.
     Store(StoreError),
 }
@@ -53,7 +62,14 @@ impl From<StoreError> for JournalError {
 impl Journal {
     /// A journal without groups; bytes of memory for all tails together, and between two marks.
     pub(crate) fn new(store: Arc<dyn Store>, held_max: u64, mark_bytes: u64) -> Self {
-        Self { store, tails: BTreeMap::new(), held: AtomicU64::new(0), held_max, mark_bytes }
+        Self {
+            store,
+            tails: BTreeMap::new(),
+            held: AtomicU64::new(0),
+            held_max,
+            mark_bytes,
+            rot: Mutex::default(),
+        }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
@@ -65,18 +81,79 @@ impl Journal {
         self.held.load(Ordering::Relaxed)
     }
 
+    /// Makes a place for a group, which cannot be read yet.
+    pub(crate) fn enlist(&mut self, group: GroupId) {
+        self.tails.insert(group, RwLock::new(Tail::closed()));
+    }
+
     /// Takes up the log of one group from disk: its marks, and what stands after the last one that is
-    /// not above `commit`.
+    /// not above `commit`. A group without history keeps little of it in memory: its log is read again
+    /// only by a follower that lags.
     pub(crate) fn open(
-        &mut self,
+        &self,
         group: GroupId,
         origin: (Index, Term),
-        commit: Index,
+        (commit, history): (Index, bool),
     ) -> Result<(), JournalError> {
-        let tail = load(&*self.store, group, (origin, commit))?;
-        self.held.fetch_add(tail.held(), Ordering::Relaxed);
-        self.tails.insert(group, RwLock::new(tail));
+        let mut tail = load(&*self.store, group, (origin, commit))?;
+        if !history {
+            tail.held_max = SHORT_BYTES;
+        }
+        self.replace(group, tail);
         Ok(())
+    }
+
+    /// From now on nothing of this group can be read.
+    pub(crate) fn close(&self, group: GroupId) {
+        self.replace(group, Tail::closed());
+    }
+
+    fn replace(&self, group: GroupId, tail: Tail) {
+        let mut place = self.tail_mut(group);
+        self.held.fetch_add(tail.held(), Ordering::Relaxed);
+        self.held.fetch_sub(place.held(), Ordering::Relaxed);
+        *place = tail;
+    }
+
+    /// Nothing below this offset can be read before a [`Journal::join`].
+    pub(crate) fn hold_from(&self, group: GroupId, offset: Offset) {
+        self.tail_mut(group).held_from = Some(offset);
+    }
+
+    /// The copy of a group's history is whole: the log begins after `origin`, with `marks` and `bytes`, and
+    /// `end` as the last entry of the copy.
+    pub(crate) fn join(
+        &self,
+        (group, origin): (GroupId, (Index, Term)),
+        copied: (Vec<Mark>, u64),
+        end: Logged,
+        batch: &mut Batch,
+    ) {
+        let mut tail = self.tail_mut(group);
+        let before = tail.held();
+        for mark in tail.join(origin, copied, end) {
+            batch.put(Space::Meta, &key::mark::key(group, mark.index), mark.encode());
+        }
+        self.held.fetch_add(tail.held() - before, Ordering::Relaxed);
+    }
+
+    /// The peers had nothing below the log either: it is whole as it is.
+    pub(crate) fn hold_all(&self, group: GroupId) {
+        self.tail_mut(group).held_from = None;
+    }
+
+    /// Remembers that an entry is damaged, and gives back what to tell the reader.
+    fn damaged(&self, group: GroupId, index: Index, detail: String) -> JournalError {
+        let mut rot = self.rot.lock().expect("no holder of this lock panics");
+        if rot.len() < ROT_MAX {
+            rot.insert((group, index));
+        }
+        JournalError::Damaged(index, detail)
+    }
+
+    /// Entries that were found to be damaged since the last call.
+    pub(crate) fn take_rot(&self) -> BTreeSet<(GroupId, Index)> {
+        std::mem::take(&mut *self.rot.lock().expect("no holder of this lock panics"))
     }
 
     /// A look at one group's tail. Panics for a group that was not opened.
@@ -131,11 +208,6 @@ impl Journal {
             freed += bytes;
         }
         self.held.fetch_sub(freed, Ordering::Relaxed);
-    }
-
-    /// A group without history keeps little in memory: its log is read again only by a follower that lags.
-    pub(crate) fn keep_short(&self, group: GroupId) {
-        self.tail_mut(group).held_max = SHORT_BYTES;
     }
 
     /// Makes room: the groups that hold most give first, and all keep their last entry.
@@ -221,7 +293,7 @@ impl Journal {
         drop(tail);
         match self.get(group, index)? {
             Some(item) => Ok(item.term()),
-            None => Err(JournalError::Damaged(index, "it is missing".into())),
+            None => Err(self.damaged(group, index, "it is missing".into())),
         }
     }
 
@@ -252,13 +324,14 @@ impl Journal {
             expected = expected.next();
             fault.is_none()
         })?;
-        if let Some(fault) = fault {
-            return Err(fault);
+        match fault {
+            // What came before the damage is good and worth having.
+            Some(_) if !found.is_empty() => Ok(found),
+            Some(JournalError::Damaged(index, detail)) => Err(self.damaged(group, index, detail)),
+            Some(other) => Err(other),
+            None if found.is_empty() && low < high => Err(self.damaged(group, low, "it is missing".into())),
+            None => Ok(found),
         }
-        if found.is_empty() && low < high {
-            return Err(JournalError::Damaged(low, "it is missing".into()));
-        }
-        Ok(found)
     }
 
     fn get(&self, group: GroupId, index: Index) -> Result<Option<Logged>, JournalError> {
@@ -266,7 +339,7 @@ impl Journal {
             return Ok(None);
         };
         let item = Logged::from_disk(group, index, value);
-        item.map(Some).map_err(|error| JournalError::Damaged(index, error.to_string()))
+        item.map(Some).map_err(|error| self.damaged(group, index, error.to_string()))
     }
 
     /// Reads applied records from disk: a search between two marks, then a scan.
@@ -311,10 +384,10 @@ impl Journal {
         let mut at = index;
         while at < high {
             let value = self.store.get(Space::Entry, &key::entry::key(group, at))?;
-            let Some(value) = value else { return Err(JournalError::Damaged(at, "it is missing".into())) };
+            let Some(value) = value else { return Err(self.damaged(group, at, "it is missing".into())) };
             if !key::entry::is_bare(&value) {
                 let header =
-                    Header::peek(&value).map_err(|error| JournalError::Damaged(at, error.to_string()))?;
+                    Header::peek(&value).map_err(|error| self.damaged(group, at, error.to_string()))?;
                 return Ok(Some((at, header.base)));
             }
             at = at.next();
@@ -324,4 +397,4 @@ impl Journal {
 }
 
 /// Marks of one group, oldest first.
-type Marks = VecDeque<key::mark::Mark>;
+type Marks = VecDeque<Mark>;

@@ -12,13 +12,19 @@
 //! | 4 | meta | what a group is and where its log begins | `origin.rs` |
 //! | 5 | state | applied index and ledger of a group | `applied.rs` |
 //! | 6 | state | what the node derived from a group | `derived.rs` |
+//! | 7, 8 | state | a chunk of a snapshot on its way out, in | `chunk.rs` |
+//! | 9 | state | a snapshot is being put in place | `restore.rs` |
+//! | 10 | meta | a history is being copied | `history.rs` |
 
 pub(crate) mod applied;
+pub(crate) mod chunk;
 pub(crate) mod derived;
 pub(crate) mod entry;
 pub(crate) mod format;
+pub(crate) mod history;
 pub(crate) mod mark;
 pub(crate) mod origin;
+pub(crate) mod restore;
 pub(crate) mod vote;
 mod cursor;
 
@@ -71,3 +77,7 @@ const VOTE: u8 = 3;
 const ORIGIN: u8 = 4;
 const APPLIED: u8 = 5;
 const DERIVED: u8 = 6;
+const CHUNK_OUT: u8 = 7;
+const CHUNK_IN: u8 = 8;
+const RESTORE: u8 = 9;
+const HISTORY: u8 = 10;

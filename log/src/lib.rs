@@ -9,6 +9,7 @@
 mod opening;
 mod engine;
 mod reader;
+mod load;
 mod replica;
 mod error;
 mod journal;
@@ -16,10 +17,12 @@ mod tail;
 mod progress;
 mod logged;
 mod key;
+mod rows;
 mod ledger;
 mod proposal;
 mod group;
 mod effects;
+mod bulk;
 mod message;
 mod committed;
 mod fault;
@@ -29,6 +32,7 @@ pub mod store;
 mod config;
 mod id;
 
+pub use bulk::{Bulk, BulkError};
 pub use committed::Committed;
 pub use config::Config;
 pub use effects::{Effects, ReadReady, Role};

@@ -14,13 +14,14 @@
 //! | 100..104 | number of entries, u32 |
 //! | then | context, then per entry: type u8, term u64, index u64, length u32, bytes |
 //!
-//! Integers are little-endian. Raft's own protobuf parser never sees bytes from a network.
+//! A snapshot message carries no snapshot: index and log term are those before the sender's log, and the
+//! receiver asks for the rest beside Raft. Integers are little-endian. Raft's own protobuf parser never sees bytes from a network.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use raft::eraftpb;
 
 use crate::envelope::verify;
-use crate::id::{GroupId, Index, NodeId, ReplicaId};
+use crate::id::{GroupId, Index, NodeId, ReplicaId, Term};
 
 /// Travels from one replica to another, in either of two ways: now or after a sync.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,7 +54,17 @@ pub enum MessageError {
 
 impl Message {
     /// Wraps what Raft wants sent.
-    pub(crate) fn new(group: GroupId, node: Option<NodeId>, shared: Index, raft: eraftpb::Message) -> Self {
+    pub(crate) fn new(
+        group: GroupId,
+        node: Option<NodeId>,
+        shared: Index,
+        mut raft: eraftpb::Message,
+    ) -> Self {
+        if raft.get_msg_type() == eraftpb::MessageType::MsgSnapshot {
+            let metadata = raft.get_snapshot().get_metadata();
+            (raft.index, raft.log_term) = (metadata.index, metadata.term);
+            raft.clear_snapshot();
+        }
         Self { group, node, shared, raft }
     }
 
@@ -95,6 +106,13 @@ impl Message {
             T::MsgSnapshot => "snapshot",
             _ => "other",
         }
+    }
+
+    /// The index and term from which on the sender still has the log, if it says that the receiver
+    /// needs a snapshot.
+    pub(crate) fn offer(&self) -> Option<(Index, Term)> {
+        let offers = self.raft.get_msg_type() == eraftpb::MessageType::MsgSnapshot;
+        offers.then(|| (Index::new(self.raft.index), Term::new(self.raft.log_term)))
     }
 
     /// What Raft gets.
@@ -223,12 +241,13 @@ fn entry_number(kind: eraftpb::EntryType) -> u8 {
     u8::try_from(kind as i32).expect("Raft has three types of entry")
 }
 
-/// Only what a peer may send: no local messages, no snapshots, no forwarded proposals.
+/// Only what a peer may send: no local messages, no forwarded proposals.
 fn type_of(number: u8) -> Result<eraftpb::MessageType, MessageError> {
     use eraftpb::MessageType as T;
     let allowed = [
         T::MsgAppend,
         T::MsgAppendResponse,
+        T::MsgSnapshot,
         T::MsgRequestVote,
         T::MsgRequestVoteResponse,
         T::MsgHeartbeat,
@@ -251,7 +270,7 @@ const ENTRY_BYTES: usize = 21;
 mod tests {
     use super::*;
     use crate::envelope::{Header, Kind};
-    use crate::id::{BootEpoch, Offset, Proposer, Sequence, Stamp, Term};
+    use crate::id::{BootEpoch, Offset, Proposer, Sequence, Stamp};
 
     fn message() -> Message {
         let header = Header {
@@ -308,7 +327,7 @@ mod tests {
 
     #[test]
     fn a_peer_sends_no_local_messages_and_no_proposals() {
-        for kind in [0, 1, 2, 7, 10, 11, 12, 200] {
+        for kind in [0, 1, 2, 10, 11, 12, 200] {
             let mut bytes = encoded().to_vec();
             bytes[1] = kind;
             assert_eq!(Message::decode(bytes.into()), Err(MessageError::Type(kind)));

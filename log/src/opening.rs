@@ -1,19 +1,18 @@
 //! From a data directory to a running engine: check, load, replay, start.
 
-mod load;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::committed::Committed;
 use crate::config::Config;
-use crate::engine::{Engine, state_batch};
+use crate::engine::{Asleep, Engine, Setting, state_batch};
 use crate::error::LogError;
 use crate::group::{GroupSpec, StateBatch};
 use crate::id::{GroupId, Index};
-use crate::journal::Journal;
+use crate::journal::{Journal, JournalError};
 use crate::key;
+use crate::load::{self, Loaded};
 use crate::reader::Reader;
 use crate::replica::Start;
 use crate::store::{Range, Space, Store};
@@ -27,6 +26,7 @@ pub struct Opening {
     seed: u64,
     journal: Arc<Journal>,
     starts: BTreeMap<GroupId, Start>,
+    asleep: BTreeMap<GroupId, Asleep>,
 }
 
 impl Opening {
@@ -41,20 +41,25 @@ impl Opening {
         config.check().map_err(LogError::Config)?;
         load::check_format(&*store)?;
         load::found(&*store, &specs)?;
+        load::forget_chunks(&*store)?;
         let mut journal = Journal::new(store, config.tail_cache_bytes, config.mark_bytes);
-        let mut starts = BTreeMap::new();
+        specs.iter().for_each(|spec| journal.enlist(spec.id));
+        let (mut starts, mut asleep) = (BTreeMap::new(), BTreeMap::new());
         for spec in specs {
-            let (id, history) = (spec.id, spec.history);
-            starts.insert(id, load::group(&mut journal, spec)?);
-            if !history {
-                journal.keep_short(id);
+            match load::group(&journal, &spec)? {
+                Loaded::Ready(start) => drop(starts.insert(spec.id, *start)),
+                other => drop(asleep.insert(spec.id, Asleep::new(spec, other))),
             }
         }
-        Ok(Self { config, seed, journal: Arc::new(journal), starts })
+        Ok(Self { config, seed, journal: Arc::new(journal), starts, asleep })
     }
 
-    /// Shows the group's derived state as of the last flush, in the order of its keys.
+    /// Shows the group's derived state as of the last flush, in the order of its keys. Nothing for a group
+    /// that waits for a peer, which comes later, in `Effects::installed`.
     pub fn state(&self, group: GroupId, visit: &mut dyn FnMut(&[u8], &[u8])) -> Result<(), LogError> {
+        if self.asleep.contains_key(&group) {
+            return Ok(());
+        }
         let (from, to) = key::derived::range(group);
         let range = Range { space: Space::State, from: &from, to: &to };
         self.journal.store().scan(range, &mut |key, value| {
@@ -68,18 +73,33 @@ impl Opening {
     /// `None`: everything that was known to be committed when the node stopped has been replayed. What
     /// was committed and not known to be comes later, in `Effects`. Panics for an unknown group.
     pub fn replay(&mut self, group: GroupId, bytes_max: u64) -> Result<Option<Vec<Committed>>, LogError> {
+        if self.asleep.contains_key(&group) {
+            return Ok(None);
+        }
         let start = self.starts.get_mut(&group).expect("a group that was opened");
         let range = (start.progress.applied.next(), start.vote.commit.next());
         if range.0 == range.1 {
             return Ok(None);
         }
-        let items =
-            self.journal.entries(group, range, bytes_max).map_err(|error| LogError::of(group, error))?;
+        let items = match self.journal.entries(group, range, bytes_max) {
+            Err(JournalError::Damaged(index, _)) if start.spec.voters.len() > 1 => {
+                self.put_to_sleep(group, index);
+                return Ok(None);
+            }
+            other => other.map_err(|error| LogError::of(group, error))?,
+        };
         let mut committed = Vec::with_capacity(items.len());
         let result = start.progress.hand_out(&items, &mut committed);
         self.journal.publish(group, start.progress.applied, &start.progress.ledger);
         result.map_err(|source| LogError::Replay { group, source })?;
         Ok(Some(committed))
+    }
+
+    /// A peer may have this entry; until then the group is as if it were not here.
+    fn put_to_sleep(&mut self, group: GroupId, index: Index) {
+        let start = self.starts.remove(&group).expect("it was replayed");
+        self.journal.close(group);
+        self.asleep.insert(group, Asleep::new(start.spec, Loaded::Damaged([index].into())));
     }
 
     /// See [`Engine::persist`].
@@ -99,7 +119,7 @@ impl Opening {
     /// that ticks are counted from. Panics if a group was not replayed to its end.
     pub fn start(self, now: Duration) -> Result<Engine, LogError> {
         self.journal.evict();
-        let starts = self.starts.into_values().collect();
-        Engine::start(self.config, self.journal, (self.seed, now), starts)
+        let Self { config, seed, journal, starts, asleep } = self;
+        Engine::start(Setting { config, journal, seed, now }, starts, asleep)
     }
 }

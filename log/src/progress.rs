@@ -88,7 +88,17 @@ impl Progress {
             (self.kept.index, self.kept.term) = (*next, *term);
             self.between.pop_front();
         }
+        self.record()
+    }
+
+    /// The record that belongs to the state that the node has kept.
+    pub(crate) fn record(&self) -> Vec<u8> {
         applied::encode(self.kept.index, self.kept.term, &self.kept.ledger)
+    }
+
+    /// The last entry that the kept state covers, with its term.
+    pub(crate) fn kept_at(&self) -> (Index, Term) {
+        (self.kept.index, self.kept.term)
     }
 
     /// What the node has kept so far.

@@ -33,6 +33,13 @@ pub enum ReadError {
         /// The next offset.
         next: Offset,
     },
+    /// The record exists, and this node does not have it: the copy of the group's history is not whole
+    /// yet, or the group waits for what only its peers can give.
+    #[error("nothing below {first} is held here")]
+    NotHeld {
+        /// The first offset that is.
+        first: Offset,
+    },
     /// An entry is not what was written. It is never served.
     #[error("{group} {index} is damaged: {detail}")]
     Damaged {
@@ -59,8 +66,12 @@ impl Reader {
     pub fn read(&self, group: GroupId, from: Offset, bytes_max: u64) -> Result<Vec<Arc<Entry>>, ReadError> {
         let tail = self.journal.find(group).ok_or(ReadError::Unknown(group))?;
         let (first, next) = (tail.first_offset(), tail.next);
-        if from < first {
-            return Err(ReadError::Truncated { first });
+        match tail.held_from {
+            Some(held) if from < held && from >= tail.start => {
+                return Err(ReadError::NotHeld { first: held });
+            }
+            _ if from < first => return Err(ReadError::Truncated { first }),
+            _ => {}
         }
         if from > next {
             return Err(ReadError::Beyond { next });
@@ -142,6 +153,10 @@ impl Reader {
             _ if from < first => ReadError::Truncated { first },
             JournalError::Compacted => ReadError::Truncated { first },
             JournalError::Damaged(index, detail) => ReadError::Damaged { group, index, detail },
+            JournalError::Rotten(indices, detail) => {
+                let index = indices.first().copied().unwrap_or_default();
+                ReadError::Damaged { group, index, detail }
+            }
             JournalError::Store(error) => ReadError::Store(error),
         }
     }

@@ -14,12 +14,13 @@ mod admit;
 mod status;
 mod storage;
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use raft::eraftpb::{self, MessageType};
-use raft::{RawNode, Ready, StateRole};
+use raft::{ProgressState, RawNode, Ready, SnapshotStatus, StateRole};
 
 use crate::config::Config;
 use crate::effects::{Effects, ReadReady, Role};
@@ -27,7 +28,7 @@ use crate::error::LogError;
 use crate::group::GroupSpec;
 use crate::id::{GroupId, Index, NodeId, ReplicaId, Term};
 use crate::journal::Journal;
-use crate::key::{self, vote::Vote};
+use crate::key::{self, history::History, vote::Vote};
 use crate::ledger::Ledger;
 use crate::logged::Logged;
 use crate::message::Message;
@@ -55,6 +56,8 @@ pub(crate) struct Replica {
     uncommitted_max: u64,
     /// Every voter has the log on disk up to here, as far as this replica has heard.
     shared: Index,
+    /// Ticks since a follower that takes a snapshot was last heard to be at it.
+    taking: BTreeMap<ReplicaId, u32>,
 }
 
 struct Turn {
@@ -75,6 +78,8 @@ pub(crate) struct Start {
     pub(crate) vote: Vote,
     pub(crate) progress: Progress,
     pub(crate) stale_commit: bool,
+    /// The copy of the history that is to be finished.
+    pub(crate) history: Option<History>,
 }
 
 impl Replica {
@@ -86,7 +91,7 @@ impl Replica {
         config: &Config,
         seed: u64,
     ) -> Result<Self, LogError> {
-        let Start { spec, vote, progress, stale_commit } = start;
+        let Start { spec, vote, progress, stale_commit, .. } = start;
         assert_eq!(progress.applied, vote.commit, "everything committed is replayed before the start");
         let voters = spec.voters.iter().map(|(replica, _)| replica.get()).collect();
         let storage = GroupStorage::new(Arc::clone(&journal), spec.id, &vote, voters);
@@ -107,6 +112,7 @@ impl Replica {
             draw,
             uncommitted_max: config.uncommitted_bytes_max,
             shared: Index::default(),
+            taking: BTreeMap::new(),
         };
         replica.pin_timeout();
         Ok(replica)
@@ -142,18 +148,68 @@ impl Replica {
         }
     }
 
-    /// Takes a message from a peer. Raft's refusals are what a lossy network would do as well.
-    pub(crate) fn step(&mut self, message: Message) {
+    /// Takes a message from a peer. Raft's refusals are what a lossy network would do as well. Returns who
+    /// says that this replica needs a snapshot, and of which index at least.
+    pub(crate) fn step(&mut self, message: Message) -> Option<(ReplicaId, Index)> {
         if self.stopped || message.to() != self.spec.replica || self.node_of(message.from()).is_none() {
-            return;
+            return None;
         }
+        let (from, offer) = (message.from(), message.offer());
         self.shared = self.shared.max(message.shared());
-        let raft = message.into_raft();
+        let mut raft = message.into_raft();
         if raft.get_msg_type() == MessageType::MsgPropose {
-            return;
+            return None;
+        }
+        if let Some((index, term)) = offer {
+            if !self.has(index, term) {
+                return Some((from, index));
+            }
+            // Raft finds that it has all of it and says so, which is what the leader wants to hear.
+            let metadata = raft.mut_snapshot().mut_metadata();
+            (metadata.index, metadata.term) = (index.get(), term.get());
+            metadata.set_conf_state(self.raft.raft.prs().conf().to_conf_state());
         }
         let _refused = self.raft.step(raft);
         self.pin_timeout();
+        None
+    }
+
+    fn has(&self, index: Index, term: Term) -> bool {
+        let log = &self.raft.raft.raft_log;
+        index.get() < log.committed || log.match_term(index.get(), term.get())
+    }
+
+    /// A follower is at work on a snapshot, or done with it.
+    pub(crate) fn snapshot_heard(&mut self, peer: ReplicaId) {
+        if let Some(ticks) = self.taking.get_mut(&peer) {
+            *ticks = 0;
+        }
+    }
+
+    /// A follower has its snapshot in place, or gave up: Raft goes on with it.
+    pub(crate) fn report_snapshot(&mut self, peer: ReplicaId, success: bool) {
+        if !self.stopped {
+            self.taking.remove(&peer);
+            let status = if success { SnapshotStatus::Finish } else { SnapshotStatus::Failure };
+            self.raft.report_snapshot(peer.get(), status);
+        }
+    }
+
+    /// Gives up on followers that were sent for a snapshot and are not heard of: Raft asks them again.
+    fn tick_snapshots(&mut self) {
+        let raft = &self.raft.raft;
+        let leads = raft.state == StateRole::Leader;
+        let taking =
+            raft.prs().iter().filter(|(_, progress)| leads && progress.state == ProgressState::Snapshot);
+        let taking: Vec<_> = taking.map(|(id, _)| ReplicaId::new(*id)).collect();
+        self.taking.retain(|peer, _| taking.contains(peer));
+        for peer in taking {
+            let ticks = self.taking.entry(peer).or_default();
+            *ticks += 1;
+            if *ticks > SNAPSHOT_STALL_TICKS {
+                self.report_snapshot(peer, false);
+            }
+        }
     }
 
     /// A peer could not be reached: Raft stops streaming to it and probes instead.
@@ -167,6 +223,7 @@ impl Replica {
         if !self.stopped {
             self.raft.tick();
             self.pin_timeout();
+            self.tick_snapshots();
         }
     }
 
@@ -186,7 +243,7 @@ impl Replica {
         if !ready.snapshot().is_empty() {
             return Err(LogError::Raft {
                 group: self.spec.id,
-                detail: "a snapshot that nobody sends".into(),
+                detail: "a snapshot that is not in place".into(),
             });
         }
         let sync = ready.must_sync();
@@ -356,6 +413,9 @@ fn raft_config(config: &Config, replica: ReplicaId, applied: Index) -> raft::Con
         ..raft::Config::default()
     }
 }
+
+/// Two seconds at the default tick: a follower at work asks for more much more often.
+const SNAPSHOT_STALL_TICKS: u32 = 40;
 
 fn raft_error(group: GroupId, error: &raft::Error) -> LogError {
     LogError::Raft { group, detail: error.to_string() }

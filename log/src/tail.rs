@@ -32,6 +32,8 @@ pub(crate) struct Tail {
     pub(crate) start: Offset,
     pub(crate) next: Offset,
     pub(crate) stamp: Stamp,
+    /// Records below this offset are somewhere, and not here: the copy of the history is not whole.
+    pub(crate) held_from: Option<Offset>,
 }
 
 impl Tail {
@@ -48,7 +50,13 @@ impl Tail {
             start: Offset::default(),
             next: Offset::default(),
             stamp: Stamp::default(),
+            held_from: None,
         }
+    }
+
+    /// Stands for a group that cannot be read now.
+    pub(crate) fn closed() -> Self {
+        Self { held_from: Some(Offset::new(u64::MAX)), ..Self::new((Index::new(0), Term::new(0))) }
     }
 
     /// Takes up the marks of a log on disk, whose items are about to be pushed from `from` on.
@@ -143,7 +151,33 @@ impl Tail {
 
     /// The first offset that can be read.
     pub(crate) fn first_offset(&self) -> Offset {
-        self.marks.front().map_or(self.start, |mark| self.start.max(mark.base)).min(self.next)
+        let start = self.marks.front().map_or(self.start, |mark| self.start.max(mark.base));
+        start.max(self.held_from.unwrap_or_default()).min(self.next)
+    }
+
+    /// The copy of the history is whole: the log begins after `origin`, with `marks` and `bytes` before
+    /// what was here; `end` is its last entry. Returns the marks whose place in the log has changed.
+    pub(crate) fn join(
+        &mut self,
+        origin: (Index, Term),
+        (marks, bytes): (Vec<Mark>, u64),
+        end: Logged,
+    ) -> Vec<Mark> {
+        assert!(origin.0 < self.origin.0, "a history has at least one entry");
+        assert_eq!(end.index(), self.origin.0, "a history ends where the log began");
+        if self.items.is_empty() {
+            // The last entry is always in memory.
+            self.held += end.bytes();
+            self.items.push_back((self.next, end));
+        }
+        let mut moved = std::mem::take(&mut self.marks);
+        moved.iter_mut().for_each(|mark| mark.before += bytes);
+        self.total += bytes;
+        self.marks = marks.into();
+        self.marks.extend(&moved);
+        self.origin = origin;
+        self.held_from = None;
+        moved.into()
     }
 
     /// Applied entries with records that end above `from`, about `bytes_max` bytes; `None` if the first
@@ -182,6 +216,13 @@ impl Tail {
         let low = self.marks.get(at.checked_sub(1)?)?;
         let high = self.marks.get(at).map_or(self.applied.next(), |mark| mark.index);
         Some((low.index, high.min(self.applied.next())))
+    }
+
+    /// The last entry that may be cut so that `bytes` of the end of the log stay, and `limit` does too.
+    pub(crate) fn cut_to_size(&self, bytes: u64, limit: Index) -> Option<Index> {
+        let fits = |mark: &Mark| self.total - mark.before > bytes && mark.index <= limit;
+        let at = self.marks.partition_point(fits).checked_sub(1)?;
+        Some(self.marks[at].index.before()).filter(|cut| *cut > self.origin.0)
     }
 
     /// Bytes of the log.

@@ -1,7 +1,9 @@
 //! Three replicas, a network that loses and reorders, power cuts: all of it from one seed.
 //!
+//! Replicas stay away for longer than the others keep their logs, logs are cut, and one replica's disk rots.
+//!
 //! What must hold: nothing acknowledged is lost, one offset has one content everywhere and for ever,
-//! each term has one leader, and the same seed gives the same run.
+//! each term has one leader, all states are the same in the end, and the same seed gives the same run.
 #![allow(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::collections::BTreeMap;
@@ -10,8 +12,13 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use holdfast_log::*;
+use machine::Machine;
+
+mod machine;
 
 const GROUPS: [GroupId; 3] = [GroupId::new(1), GroupId::new(2), GroupId::new(3)];
+/// Small enough that a snapshot has several.
+const CHUNK_BYTES: u64 = 300;
 const TICK: Duration = Duration::from_millis(50);
 
 struct Member {
@@ -19,6 +26,14 @@ struct Member {
     engine: Option<Engine>,
     started: u64,
     boot: u64,
+    machines: BTreeMap<GroupId, Machine>,
+}
+
+/// What is under way.
+#[derive(Clone)]
+enum Frame {
+    Raft(Bytes),
+    Bulk(Bytes),
 }
 
 struct Cluster {
@@ -27,9 +42,12 @@ struct Cluster {
     now: u64,
     members: Vec<Member>,
     /// Messages under way, as bytes, with their addressee.
-    wire: Vec<(usize, Bytes)>,
+    wire: Vec<(usize, Frame)>,
     /// Who cannot be reached.
     cut: Option<usize>,
+    /// How many snapshots were put in place, and entries damaged.
+    installed: usize,
+    rotten: usize,
     loss: u64,
     /// No proposals and no power cuts any more.
     quiet: bool,
@@ -49,7 +67,13 @@ struct Cluster {
 
 impl Cluster {
     fn new(seed: u64) -> Self {
-        let member = || Member { store: Arc::new(MemoryStore::new()), engine: None, started: 0, boot: 0 };
+        let member = || Member {
+            store: Arc::new(MemoryStore::new()),
+            engine: None,
+            started: 0,
+            boot: 0,
+            machines: BTreeMap::new(),
+        };
         let mut cluster = Self {
             seed,
             dice: seed,
@@ -57,6 +81,8 @@ impl Cluster {
             members: (0..3).map(|_| member()).collect(),
             wire: Vec::new(),
             cut: None,
+            installed: 0,
+            rotten: 0,
             loss: 0,
             quiet: false,
             content: BTreeMap::new(),
@@ -90,17 +116,26 @@ impl Cluster {
             voters: voters.clone(),
         };
         let specs: Vec<_> = GROUPS.into_iter().enumerate().map(spec).collect();
-        let config =
-            Config { mark_bytes: 500, tail_cache_bytes: 4_000, keep_entries: 5, ..Config::default() };
+        let config = Config {
+            mark_bytes: 500,
+            tail_cache_bytes: 4_000,
+            keep_entries: 5,
+            keep_bytes: 1_500,
+            chunk_bytes: CHUNK_BYTES,
+            ..Config::default()
+        };
         let store = Arc::clone(&self.members[at].store);
         let mut opening = Opening::new(store, config, self.seed, specs).unwrap();
         for group in GROUPS {
+            let mut machine = Machine::default();
+            opening.state(group, &mut |key, value| machine.load(key, value)).unwrap();
             while let Some(batch) = opening.replay(group, 300).unwrap() {
                 self.check(&batch);
-                if let Some(last) = batch.last() {
-                    opening.persist(group, last.index, StateBatch::default()).unwrap();
+                for entry in batch {
+                    opening.persist(group, entry.index, machine.apply(&entry)).unwrap();
                 }
             }
+            self.members[at].machines.insert(group, machine);
         }
         self.members[at].engine = Some(opening.start(Duration::ZERO).unwrap());
         self.members[at].started = self.now;
@@ -111,6 +146,18 @@ impl Cluster {
         self.members[at].engine = None;
         let kept = self.roll(3);
         self.members[at].store.crash(usize::try_from(kept).unwrap());
+        if at as u64 == self.seed % 3 && self.roll(3) == 0 {
+            self.rot(at);
+        }
+    }
+
+    /// Damages an entry on one disk. Always the same disk: an entry that is damaged everywhere is lost.
+    fn rot(&mut self, at: usize) {
+        let group = GROUPS[usize::try_from(self.roll(3)).unwrap()];
+        let highest = self.acknowledged_index.get(&group).map_or(6, |index| index.get());
+        let index = highest.saturating_sub(self.roll(30));
+        let key = [&[1][..], &group.get().to_be_bytes(), &index.to_be_bytes()].concat();
+        self.rotten += usize::from(self.members[at].store.rot(store::Space::Entry, &key));
     }
 
     /// State machine safety: nobody ever applies anything else at an offset.
@@ -128,7 +175,10 @@ impl Cluster {
         let now = TICK * u32::try_from(self.now - self.members[at].started).unwrap();
         engine.tick(now);
         engine.collect(&mut effects).unwrap();
+        let bulk: usize = effects.bulk.iter().map(Bulk::encoded_len).sum();
+        assert!(bulk < 30 * CHUNK_BYTES as usize, "seed {}: {bulk} bytes of bulk in a turn", self.seed);
         self.post(&mut effects.send_now);
+        self.post_bulk(&mut effects.bulk);
         // A power cut between sending and syncing: a leader's messages are out, its disk has nothing.
         if !self.quiet && self.roll(400) == 0 {
             drop(engine);
@@ -137,6 +187,13 @@ impl Cluster {
         }
         engine.commit(&mut effects).unwrap();
         self.post(&mut effects.send_after);
+        for (group, index) in effects.installed.drain(..) {
+            self.installed += 1;
+            self.note(index.get());
+            let mut machine = Machine::default();
+            engine.state(group, &mut |key, value| machine.load(key, value)).unwrap();
+            self.members[at].machines.insert(group, machine);
+        }
         self.check(&effects.committed);
         for entry in effects.committed.drain(..) {
             self.note(entry.index.get() ^ (u64::from(entry.group.get()) << 32) ^ (at as u64) << 40);
@@ -145,7 +202,8 @@ impl Cluster {
                 let highest = self.acknowledged_index.entry(entry.group).or_default();
                 *highest = entry.index.max(*highest);
             }
-            engine.persist(entry.group, entry.index, StateBatch::default()).unwrap();
+            let changes = self.members[at].machines.get_mut(&entry.group).unwrap().apply(&entry);
+            engine.persist(entry.group, entry.index, changes).unwrap();
         }
         for read in effects.reads.drain(..) {
             // A message that came twice may be answered twice.
@@ -164,7 +222,7 @@ impl Cluster {
     }
 
     fn upkeep(&mut self, engine: &mut Engine) {
-        if self.roll(20) == 0 {
+        if engine.wants_flush() || self.roll(20) == 0 {
             engine.flush_state().unwrap();
         }
         if self.roll(20) == 0 {
@@ -183,7 +241,22 @@ impl Cluster {
             }
             let mut bytes = BytesMut::new();
             message.encode(&mut bytes);
-            self.wire.push((to, bytes.freeze()));
+            self.wire.push((to, Frame::Raft(bytes.freeze())));
+        }
+    }
+
+    fn post_bulk(&mut self, frames: &mut Vec<Bulk>) {
+        for bulk in frames.drain(..) {
+            let to = usize::try_from(bulk.to().get() - 1).unwrap();
+            let from = usize::try_from(bulk.from().get() - 1).unwrap();
+            assert_eq!(bulk.node(), Some(NodeId::new(bulk.to().get() * 10)));
+            let lost = self.loss > 0 && self.roll(100) < self.loss;
+            if lost || self.cut == Some(to) || self.cut == Some(from) {
+                continue;
+            }
+            let mut bytes = BytesMut::new();
+            bulk.encode(&mut bytes);
+            self.wire.push((to, Frame::Bulk(bytes.freeze())));
         }
     }
 
@@ -198,10 +271,12 @@ impl Cluster {
             if self.loss > 0 && self.roll(30) == 0 {
                 self.wire.push((to, bytes.clone()));
             }
-            let message = Message::decode(bytes).unwrap();
             let flush = self.roll(50) == 0;
             let Some(engine) = &mut self.members[to].engine else { continue };
-            engine.step(message);
+            match bytes {
+                Frame::Raft(bytes) => engine.step(Message::decode(bytes).unwrap()),
+                Frame::Bulk(bytes) => engine.step_bulk(Bulk::decode(bytes).unwrap()).unwrap(),
+            }
             // What was stepped is not on disk yet, and a flush must not pretend that it is.
             if flush {
                 engine.flush_state().unwrap();
@@ -217,6 +292,7 @@ impl Cluster {
             let group = GROUPS[usize::try_from(self.roll(3)).unwrap()];
             let boot = self.members[at].boot;
             let count = u32::try_from(self.roll(3)).unwrap();
+            let truncate = self.roll(25) == 0;
             let node = NodeId::new(at as u64 * 10 + 10);
             let token = self.now * 3 + at as u64;
             let Some(engine) = &mut self.members[at].engine else { continue };
@@ -226,7 +302,12 @@ impl Cluster {
             }
             let seq = self.sequences.entry((group, at, boot)).or_insert(1);
             let bytes = Bytes::from(format!("{group} {at} {boot} {seq} {}", "x".repeat(40)));
-            let body = if count == 0 { Body::Command(bytes) } else { Body::Records { count, bytes } };
+            let next = engine.status(group).unwrap().next_offset.get();
+            let body = match count {
+                _ if truncate => Body::LogStart(Offset::new(next.saturating_sub(40))),
+                0 => Body::Command(bytes),
+                _ => Body::Records { count, bytes },
+            };
             let (boot, number, stamp) = (BootEpoch::new(boot), Sequence::new(*seq), Stamp::new(self.now));
             match engine.propose(Proposal { group, node, boot, seq: number, body, stamp }) {
                 Ok(()) => *seq += 1,
@@ -253,7 +334,7 @@ impl Cluster {
         for _ in 0..rounds {
             match self.roll(60) {
                 0 => self.cut = Some(usize::try_from(self.roll(3)).unwrap()),
-                1 | 2 => self.cut = None,
+                1 => self.cut = None,
                 3 => self.loss = self.roll(30),
                 4 => {
                     let at = usize::try_from(self.roll(3)).unwrap();
@@ -297,11 +378,37 @@ impl Cluster {
             }
         }
         (0..100).for_each(|_| self.round());
+        for _ in 0..5 {
+            self.read_all();
+            (0..40).for_each(|_| self.round());
+        }
         self.verify();
+    }
+
+    /// Readers find what is damaged; from then on it is asked for.
+    fn read_all(&self) {
+        for group in GROUPS {
+            for reader in self.members.iter().map(|member| member.engine.as_ref().unwrap().reader()) {
+                let (mut at, next) = reader.bounds(group).unwrap();
+                while at < next {
+                    match reader.read(group, at, 1) {
+                        Ok(entries) => at = entries.last().unwrap().end(),
+                        Err(ReadError::Damaged { .. }) => at = at.after(1),
+                        Err(error) => panic!("seed {}: {group} {at}: {error:?}", self.seed),
+                    }
+                }
+            }
+        }
     }
 
     fn verify(&self) {
         for group in GROUPS {
+            let whole = self.members.iter().map(|m| m.engine.as_ref().unwrap().status(group).unwrap());
+            let whole: Vec<_> = whole.collect();
+            assert!(whole.iter().all(|status| status.history_whole), "seed {}: {whole:#?}", self.seed);
+            let machines: Vec<_> = self.members.iter().map(|member| &member.machines[&group]).collect();
+            assert_eq!(machines[0], machines[1], "seed {}: {group}", self.seed);
+            assert_eq!(machines[0], machines[2], "seed {}: {group}", self.seed);
             let statuses = self.members.iter().map(|m| m.engine.as_ref().unwrap().status(group).unwrap());
             let ends: Vec<_> = statuses.map(|status| (status.applied, status.next_offset)).collect();
             assert!(ends.iter().all(|end| *end == ends[0]), "seed {}: {group} {ends:?}", self.seed);
@@ -309,7 +416,10 @@ impl Cluster {
             for reader in &readers {
                 let (mut at, next) = reader.bounds(group).unwrap();
                 while at < next {
-                    for entry in reader.read(group, at, 500).unwrap() {
+                    let found = reader.read(group, at, 500);
+                    let found = found
+                        .unwrap_or_else(|error| panic!("seed {}: {at}: {error:?}\n{whole:#?}", self.seed));
+                    for entry in found {
                         assert_eq!(self.content[&(group, entry.base)], entry, "seed {}", self.seed);
                         at = entry.end();
                     }
@@ -318,6 +428,10 @@ impl Cluster {
         }
         for ((group, base), payload) in self.acknowledged.iter().filter(|((group, _), _)| *group != GROUPS[2])
         {
+            let firsts = self.members.iter().map(|m| m.engine.as_ref().unwrap().status(*group).unwrap());
+            if firsts.map(|status| status.first_offset).max() > Some(*base) {
+                continue;
+            }
             let holders = self.members.iter().filter(|member| {
                 let reader = member.engine.as_ref().unwrap().reader();
                 reader.read(*group, *base, 1).is_ok_and(|e| e.first().is_some_and(|e| e.payload == *payload))
@@ -327,21 +441,25 @@ impl Cluster {
     }
 }
 
-fn run(seed: u64, rounds: u64) -> (u64, usize) {
+fn run(seed: u64, rounds: u64) -> (u64, [usize; 3]) {
     let mut cluster = Cluster::new(seed);
     cluster.storm(rounds);
     cluster.heal();
     assert!(cluster.answered > 50, "seed {seed}: {} reads were answered", cluster.answered);
-    (cluster.trace, cluster.acknowledged.len())
+    (cluster.trace, [cluster.acknowledged.len(), cluster.installed, cluster.rotten])
 }
 
 #[test]
 fn nothing_acknowledged_is_lost_in_a_storm() {
-    let mut acknowledged = 0;
+    let mut sums = [0; 3];
     for seed in 0..100 {
-        acknowledged += run(seed, 400).1;
+        let counts = run(seed, 400).1;
+        sums = std::array::from_fn(|at| sums[at] + counts[at]);
     }
+    let [acknowledged, installed, rotten] = sums;
     assert!(acknowledged > 10_000, "{acknowledged} were acknowledged");
+    assert!(installed > 100, "{installed} snapshots or repairs at the open");
+    assert!(rotten > 20, "{rotten} entries were damaged");
 }
 
 #[test]

@@ -153,3 +153,18 @@ fn a_log_that_lost_what_was_synced_is_refused() {
         matches!(Node::open(store, &[spec(GROUP, true)], 2), Err(LogError::Damaged { index, .. }) if index == last)
     );
 }
+
+#[test]
+fn damage_that_no_peer_can_repair_is_refused_and_named() {
+    let store = Arc::new(MemoryStore::new());
+    let mut node = Node::open(store.clone(), &[spec(GROUP, true)], 1).unwrap();
+    for _ in 0..30 {
+        node.append(GROUP, 1, 300);
+    }
+    let index = node.status().last;
+    drop(node);
+    let key = [&[1][..], &GROUP.get().to_be_bytes(), &index.get().to_be_bytes()].concat();
+    assert!(store.rot(store::Space::Entry, &key));
+    let error = Node::open(store, &[spec(GROUP, true)], 2).err().expect("it is refused");
+    assert!(matches!(error, LogError::Damaged { index: found, .. } if found == index), "{error:?}");
+}

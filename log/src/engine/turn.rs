@@ -11,6 +11,13 @@ impl Engine {
         self.collected = true;
         self.batch.clear();
         self.sync = false;
+        for group in std::mem::take(&mut self.lane.cancelled) {
+            self.drop_chunks(group)?;
+        }
+        self.drop_idle()?;
+        self.read_outgoing()?;
+        self.advance_asleep(effects)?;
+        self.lane.drain(&mut effects.bulk);
         for replica in self.replicas.values_mut() {
             self.sync |= replica.collect(&mut self.batch, effects)?;
         }
@@ -35,6 +42,7 @@ impl Engine {
         for replica in self.replicas.values_mut() {
             replica.persisted(effects);
         }
+        self.wake(effects)?;
         self.journal.evict();
         self.collected = false;
         Ok(())

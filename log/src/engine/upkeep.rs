@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use super::Engine;
+use super::{Asleep, Engine};
+use crate::config::Config;
 use crate::error::LogError;
 use crate::group::StateBatch;
-use crate::id::{GroupId, Index};
-use crate::journal::Journal;
+use crate::id::{GroupId, Index, Term};
+use crate::journal::{Journal, JournalError};
 use crate::key;
 use crate::store::{Batch, Range, Space, StoreError};
 
@@ -18,17 +19,22 @@ impl Engine {
     /// order for everything in `effects.committed`, also where nothing changes: a restart replays
     /// what came after the last flushed `index`. Panics for an unknown group.
     pub fn persist(&mut self, group: GroupId, index: Index, changes: StateBatch) -> Result<(), LogError> {
-        let replica = self.replicas.get_mut(&group).expect("a group of this node");
-        let batch = state_batch(group, changes, replica.progress.keep(index));
+        self.follow_changes(group, &changes)?;
+        let progress = match self.replicas.get_mut(&group) {
+            Some(replica) => &mut replica.progress,
+            None => self.waking(group).expect("a group of this node that has handed something out"),
+        };
+        let applied = progress.keep(index);
+        let batch = state_batch(group, changes, applied);
         self.journal.store().write_state(&batch)?;
         self.state_bytes += batch.bytes();
         self.figures.state_bytes += batch.bytes();
         Ok(())
     }
 
-    /// Whether enough state was written since the last flush that a new one is due.
+    /// Whether a flush is due: enough state was written since the last one, or a snapshot is in place.
     pub fn wants_flush(&self) -> bool {
-        self.state_bytes >= self.config.state_flush_bytes
+        self.state_bytes >= self.config.state_flush_bytes || self.asleep.values().any(Asleep::wants_flush)
     }
 
     /// First third of a flush, quick: the log is synced, so that no flushed state is ahead of it.
@@ -41,15 +47,20 @@ impl Engine {
         }
         self.state_bytes = 0;
         let kept = self.replicas.iter().map(|(group, replica)| (*group, replica.progress.kept())).collect();
-        Ok(Flush { journal: Arc::clone(&self.journal), kept })
+        let installed = self.asleep.iter().filter(|(_, asleep)| asleep.wants_flush());
+        let installed = installed.map(|(group, _)| *group).collect();
+        Ok(Flush { journal: Arc::clone(&self.journal), kept, installed })
     }
 
     /// Last third of a flush, quick: what it covered need not be replayed any more.
     pub fn flush_end(&mut self, flushed: Flushed) {
         for (group, index) in flushed.kept {
-            let replica = self.replicas.get_mut(&group).expect("groups do not go away");
-            replica.progress.flushed = replica.progress.flushed.max(index);
+            // A group that takes a snapshot meanwhile starts anew with what that one covers.
+            if let Some(replica) = self.replicas.get_mut(&group) {
+                replica.progress.flushed = replica.progress.flushed.max(index);
+            }
         }
+        flushed.installed.into_iter().for_each(|group| self.flushed(group));
     }
 
     /// All three thirds at once. Takes as long as the disk needs for the state written since the last.
@@ -66,9 +77,14 @@ impl Engine {
         let mut batch = Batch::default();
         let mut ranges = Vec::new();
         for (group, replica) in &self.replicas {
-            let Some(cut) = replica.cut_point(self.config.keep_entries) else { continue };
+            // What follows a snapshot that is being given stays, or it would be given for nothing.
+            if self.lane.outgoing.contains_key(group) {
+                continue;
+            }
+            let Config { keep_entries, keep_bytes, .. } = self.config;
+            let Some(cut) = replica.cut_point(keep_entries, keep_bytes) else { continue };
             let first = self.journal.tail(*group).origin.0.next();
-            let term = self.journal.term(*group, cut).map_err(|error| LogError::of(*group, error))?;
+            let Some(term) = self.term_to_cut(*group, cut)? else { continue };
             self.journal.cut(*group, (cut, term), &mut batch);
             batch.put(Space::Meta, &key::origin::key(*group), replica.origin((cut, term)).encode());
             ranges.push((key::entry::key(*group, first), key::entry::key(*group, cut.next())));
@@ -82,6 +98,22 @@ impl Engine {
             self.journal.store().reclaim(Range { space: Space::Entry, from, to })?;
         }
         Ok(())
+    }
+}
+
+impl Engine {
+    /// The term of an entry behind which the log is to be cut. Where the entry is damaged its neighbours may
+    /// tell; else the cut waits, for a peer to repair it or for the log to be cut further on.
+    fn term_to_cut(&self, group: GroupId, cut: Index) -> Result<Option<Term>, LogError> {
+        match self.journal.term(group, cut) {
+            Ok(term) => Ok(Some(term)),
+            Err(JournalError::Damaged(..)) if self.specs[&group].voters.len() > 1 => {
+                let low = self.journal.term(group, cut.before()).ok();
+                let high = self.journal.term(group, cut.next()).ok();
+                Ok(low.filter(|_| low == high))
+            }
+            Err(error) => Err(LogError::of(group, error)),
+        }
     }
 }
 
@@ -103,13 +135,15 @@ pub(crate) fn state_batch(group: GroupId, changes: StateBatch, applied: Vec<u8>)
 pub struct Flush {
     journal: Arc<Journal>,
     kept: Vec<(GroupId, Index)>,
+    /// Groups whose snapshot it makes durable.
+    installed: Vec<GroupId>,
 }
 
 impl Flush {
     /// Writes the state out. An error ends the process.
     pub fn run(self) -> Result<Flushed, StoreError> {
         self.journal.store().flush_state()?;
-        Ok(Flushed { kept: self.kept })
+        Ok(Flushed { kept: self.kept, installed: self.installed })
     }
 }
 
@@ -117,4 +151,6 @@ impl Flush {
 #[must_use = "the engine learns of a flush by its end"]
 pub struct Flushed {
     kept: Vec<(GroupId, Index)>,
+    /// Groups whose snapshot it makes durable.
+    installed: Vec<GroupId>,
 }

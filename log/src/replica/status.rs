@@ -13,6 +13,8 @@ impl Replica {
             replica: self.spec.replica,
             role: self.role_now(),
             stopped: self.stopped,
+            waiting: false,
+            history_whole: tail.held_from.is_none(),
             first: tail.origin.0.next(),
             flushed: self.progress.flushed,
             applied: self.progress.applied,
@@ -53,14 +55,20 @@ impl Replica {
 
     /// Behind which entry this replica may cut its log, if it is worth it.
     ///
-    /// Never above what flushed state covers, and never what a voter may lack: without snapshots there
-    /// is no other way to give it to that voter. A group without history also keeps `keep` entries.
-    pub(crate) fn cut_point(&self, keep: u64) -> Option<Index> {
+    /// Never above what flushed state covers. A group with history is cut by its log start alone. Others
+    /// keep `keep` entries and what a voter may lack, but of that no more than `bytes`: a voter that lags
+    /// by more, of either kind, gets a snapshot.
+    pub(crate) fn cut_point(&self, keep: u64, bytes: u64) -> Option<Index> {
         let tail = self.journal.tail(self.spec.id);
-        let limit = self.progress.flushed.min(self.shared_now());
+        let limit = self.progress.flushed;
+        if tail.held_from.is_some() {
+            return None;
+        }
         if self.spec.history {
             return tail.cut_before(tail.start, limit);
         }
-        tail.cut_before(Offset::new(u64::MAX), Index::new(limit.get().saturating_sub(keep)))
+        let kept = |limit: Index| Index::new(limit.get().saturating_sub(keep));
+        let shared = tail.cut_before(Offset::new(u64::MAX), kept(limit.min(self.shared_now())));
+        shared.max(tail.cut_to_size(bytes, kept(limit)))
     }
 }

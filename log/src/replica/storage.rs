@@ -41,11 +41,17 @@ impl Storage for GroupStorage {
         low: u64,
         high: u64,
         max_size: impl Into<Option<u64>>,
-        _context: GetEntriesContext,
+        context: GetEntriesContext,
     ) -> raft::Result<Vec<Entry>> {
         let bytes_max = max_size.into().unwrap_or(u64::MAX);
         let range = (Index::new(low), Index::new(high));
-        let items = self.journal.entries(self.group, range, bytes_max).map_err(to_raft)?;
+        let items = match self.journal.entries(self.group, range, bytes_max) {
+            // Raft asks again at the next heartbeat; until then a peer may have given it back.
+            Err(JournalError::Damaged(..)) if context.can_async() => {
+                return Err(StorageError::LogTemporarilyUnavailable.into());
+            }
+            other => other.map_err(to_raft)?,
+        };
         Ok(items.iter().map(Logged::to_raft).collect())
     }
 
@@ -67,17 +73,21 @@ impl Storage for GroupStorage {
     }
 
     fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        // A replica that needs what was cut waits until snapshots exist; it is never sent half a state.
-        Err(StorageError::SnapshotTemporarilyUnavailable.into())
+        // Only what can be given at the least: what is given goes beside Raft, and is mostly newer.
+        let origin = self.journal.tail(self.group).origin;
+        let mut snapshot = Snapshot::default();
+        let metadata = snapshot.mut_metadata();
+        (metadata.index, metadata.term) = (origin.0.get(), origin.1.get());
+        metadata.set_conf_state(self.first.conf_state.clone());
+        Ok(snapshot)
     }
 }
 
 fn to_raft(error: JournalError) -> raft::Error {
     match error {
         JournalError::Compacted => StorageError::Compacted.into(),
-        JournalError::Damaged(index, detail) => {
-            StorageError::Other(format!("{index} is damaged: {detail}").into()).into()
-        }
+        // Raft panics at anything else, and takes this for what it is: nothing that can be had here.
+        JournalError::Damaged(..) | JournalError::Rotten(..) => StorageError::Compacted.into(),
         JournalError::Store(error) => StorageError::Other(Box::new(error)).into(),
     }
 }

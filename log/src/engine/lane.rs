@@ -1,0 +1,162 @@
+//! What leaves beside Raft: a bounded queue, and whom to ask next.
+
+use std::collections::BTreeMap;
+
+use super::Engine;
+use super::give::Outgoing;
+use super::history::{Copy, Repairs};
+use super::take::Fetch;
+use crate::bulk::{Body, Bulk};
+use crate::error::LogError;
+use crate::group::GroupSpec;
+use crate::id::{GroupId, ReplicaId};
+
+/// Everything that is under way beside Raft.
+#[derive(Default)]
+pub(super) struct Lane {
+    /// Frames that the next `collect` hands out, and their bytes.
+    pub(super) out: Vec<Bulk>,
+    bytes: u64,
+    /// Snapshots that this node gives.
+    pub(super) outgoing: BTreeMap<GroupId, Outgoing>,
+    /// Snapshots that this node takes.
+    pub(super) fetches: BTreeMap<GroupId, Fetch>,
+    /// Snapshots that are not wanted any more, with chunks to be deleted.
+    pub(super) cancelled: Vec<GroupId>,
+    /// Histories that this node copies.
+    pub(super) copies: BTreeMap<GroupId, Copy>,
+    /// Damaged entries of groups that are awake.
+    pub(super) repairs: Repairs,
+}
+
+/// Whom to ask, and when again.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asking {
+    quiet: u32,
+    turn: usize,
+}
+
+impl Asking {
+    /// Asks this peer first.
+    pub(super) fn first(spec: &GroupSpec, peer: ReplicaId) -> Self {
+        Self { quiet: 0, turn: others(spec).position(|other| other == peer).unwrap_or(0) }
+    }
+
+    /// Lets a tick pass; whether it is time to ask (again).
+    pub(super) fn tick(&mut self) -> bool {
+        let due = self.quiet.is_multiple_of(ASK_TICKS);
+        self.quiet += 1;
+        due
+    }
+
+    /// Whether this peer has been silent for too long; the next one is asked then.
+    pub(super) fn gives_up(&mut self) -> bool {
+        let over = self.quiet > GIVE_UP_TICKS;
+        if over {
+            self.another();
+        }
+        over
+    }
+
+    /// The next peer is asked, at the next tick.
+    pub(super) fn another(&mut self) {
+        (self.quiet, self.turn) = (0, self.turn + 1);
+    }
+
+    /// An answer came: there is no need to repeat the question.
+    pub(super) fn heard(&mut self) {
+        self.quiet = 1;
+    }
+
+    /// Who is asked. A group that asks has more than one voter.
+    pub(super) fn peer(&self, spec: &GroupSpec) -> ReplicaId {
+        let at = self.turn % (spec.voters.len() - 1);
+        others(spec).nth(at).expect("a group that asks has others")
+    }
+}
+
+fn others(spec: &GroupSpec) -> impl Iterator<Item = ReplicaId> {
+    spec.voters.iter().map(|(replica, _)| *replica).filter(|replica| *replica != spec.replica)
+}
+
+impl Lane {
+    /// Whether answers have to wait for the next `collect`. Who asked will ask again.
+    pub(super) fn is_full(&self, chunk_bytes: u64) -> bool {
+        self.bytes >= chunk_bytes * u64::from(WINDOW) * TRANSFERS_MAX as u64
+    }
+
+    /// Whether a turn would move something.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.out.is_empty()
+            || !self.cancelled.is_empty()
+            || self.outgoing.values().any(Outgoing::is_open)
+            || self.fetches.values().any(|fetch| fetch.whole)
+    }
+
+    /// Takes everything out.
+    pub(super) fn drain(&mut self, into: &mut Vec<Bulk>) {
+        into.append(&mut self.out);
+        self.bytes = 0;
+    }
+}
+
+impl Engine {
+    /// Takes a frame from a peer's bulk lane. One that fits nothing here is dropped.
+    pub fn step_bulk(&mut self, bulk: Bulk) -> Result<(), LogError> {
+        assert!(!self.collected, "a collect is followed by a commit");
+        let Bulk { group, to, from, body, .. } = bulk;
+        let known =
+            self.specs.get(&group).is_some_and(|spec| spec.replica == to && others(spec).any(|o| o == from));
+        if !known {
+            return Ok(());
+        }
+        match body {
+            Body::Wanted { at_least, index, number, count } => {
+                self.on_wanted((group, from), at_least, (index, number, count))
+            }
+            Body::Chunk { .. } => self.on_chunk(group, body),
+            Body::Done { success, .. } => {
+                self.report_snapshot(group, from, success);
+                Ok(())
+            }
+            Body::HistoryWanted { from: low, to, bytes } => {
+                self.on_history_wanted((group, from), (low, to), bytes)
+            }
+            Body::History { first, before, values } => self.on_history(group, (first, before), values),
+        }
+    }
+
+    /// A follower has a snapshot in place, or could not be given one. Followers say so themselves in a
+    /// frame of the bulk lane; a driver that knows that the lane to a peer is broken may say it as well.
+    pub fn report_snapshot(&mut self, group: GroupId, peer: ReplicaId, success: bool) {
+        if let Some(replica) = self.idle(group) {
+            replica.report_snapshot(peer, success);
+        }
+    }
+
+    /// Lets a tick pass for everything that is under way beside Raft.
+    pub(super) fn tick_lane(&mut self) {
+        self.tick_outgoing();
+        self.tick_fetches();
+        self.tick_histories();
+    }
+
+    /// Queues a frame.
+    pub(super) fn send_bulk(&mut self, group: GroupId, to: ReplicaId, body: Body) {
+        let spec = &self.specs[&group];
+        let node = spec.voters.iter().find(|(voter, _)| *voter == to).map(|(_, node)| *node);
+        let bulk = Bulk { group, to, from: spec.replica, node, body };
+        self.lane.bytes += bulk.encoded_len() as u64;
+        self.lane.out.push(bulk);
+    }
+}
+
+/// Chunks of one snapshot that are asked for at a time. With the size of a chunk it bounds what a
+/// transfer holds in memory.
+pub(super) const WINDOW: u32 = 4;
+/// Transfers of each kind that a node takes part in at a time: the others wait.
+pub(super) const TRANSFERS_MAX: usize = 2;
+/// Ticks after which a question is repeated.
+const ASK_TICKS: u32 = 4;
+/// Ticks of silence after which another peer is asked.
+const GIVE_UP_TICKS: u32 = 40;

@@ -1,0 +1,283 @@
+//! What is on disk, and whether it fits together: at the start, and again when a peer has given what
+//! was missing.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::envelope::Header;
+use crate::error::LogError;
+use crate::group::GroupSpec;
+use crate::id::{GroupId, Index, Term};
+use crate::journal::{self, Journal, JournalError};
+use crate::key::history::History;
+use crate::key::mark::Mark;
+use crate::key::restore::Restore;
+use crate::key::{self, RecordError, applied::Applied, origin::Origin, vote::Vote};
+use crate::ledger::Ledger;
+use crate::logged::Logged;
+use crate::progress::Progress;
+use crate::replica::Start;
+use crate::store::{Batch, Range, Space, Store, StoreError};
+
+/// Refuses a format that this version does not know, and marks an empty store with its own.
+pub(crate) fn check_format(store: &dyn Store) -> Result<(), LogError> {
+    let mut missing = Vec::new();
+    for space in [Space::Meta, Space::State] {
+        match store.get(space, &key::format::KEY)?.as_deref() {
+            None => missing.push(space),
+            Some([key::format::KNOWN]) => {}
+            Some(other) => {
+                let found = other.first().copied().unwrap_or(0);
+                let (path, known) = (PathBuf::from(space_name(space)), key::format::KNOWN);
+                return Err(StoreError::Format { path, found, known }.into());
+            }
+        }
+    }
+    for space in missing {
+        let mut batch = Batch::default();
+        batch.put(space, &key::format::KEY, vec![key::format::KNOWN]);
+        if space.in_log() {
+            store.write_log(&batch, true)?;
+        } else {
+            store.write_state(&batch)?;
+        }
+    }
+    Ok(())
+}
+
+/// Checks what the node asks for, and writes down the groups that are new: one synced batch.
+pub(crate) fn found(store: &dyn Store, specs: &[GroupSpec]) -> Result<(), LogError> {
+    let mut seen = BTreeSet::new();
+    let mut batch = Batch::default();
+    for spec in specs {
+        let refuse = |reason| LogError::Spec { group: spec.id, reason };
+        if !seen.insert(spec.id) {
+            return Err(refuse("it is given twice"));
+        }
+        if spec.voters.iter().any(|(replica, _)| replica.get() == 0) {
+            return Err(refuse("0 is not a replica"));
+        }
+        if !spec.voters.iter().any(|(replica, _)| *replica == spec.replica) {
+            return Err(refuse("this replica is not among its voters"));
+        }
+        if spec.voters.iter().map(|(replica, _)| replica).collect::<BTreeSet<_>>().len() != spec.voters.len()
+        {
+            return Err(refuse("a voter is given twice"));
+        }
+        match store.get(Space::Meta, &key::origin::key(spec.id))? {
+            None => put_new(spec, &mut batch),
+            Some(value) => {
+                let origin = Origin::decode(&value).map_err(|error| damaged(spec.id, error))?;
+                let same = origin.history == spec.history
+                    && origin.replica == spec.replica
+                    && origin.voters == spec.voters;
+                if !same {
+                    return Err(refuse("the disk has another replica, other voters, or another kind of log"));
+                }
+            }
+        }
+    }
+    if !batch.is_empty() {
+        store.write_log(&batch, true)?;
+    }
+    Ok(())
+}
+
+/// A new group's log begins after an entry that all its replicas agree to have had.
+fn put_new(spec: &GroupSpec, batch: &mut Batch) {
+    let origin = Origin {
+        history: spec.history,
+        replica: spec.replica,
+        index: FIRST_ORIGIN,
+        term: FIRST_TERM,
+        voters: spec.voters.clone(),
+    };
+    let vote = Vote { term: FIRST_TERM, vote: None, commit: FIRST_ORIGIN };
+    batch.put(Space::Meta, &key::origin::key(spec.id), origin.encode());
+    batch.put(Space::Meta, &key::vote::key(spec.id), vote.encode());
+}
+
+/// Chunks that were on their way when the process ended are worth nothing: what they belong to is gone.
+pub(crate) fn forget_chunks(store: &dyn Store) -> Result<(), StoreError> {
+    let (from, to) = key::chunk::ALL;
+    let mut batch = Batch::default();
+    batch.delete_range(Space::State, &from, &to);
+    store.write_state(&batch)
+}
+
+/// What a group can start from.
+pub(crate) enum Loaded {
+    /// Everything is there.
+    Ready(Box<Start>),
+    /// These entries are damaged, and a peer may have them.
+    Damaged(BTreeSet<Index>),
+    /// There is no state, and a peer may have one of this index or a later one.
+    Blank(Index),
+}
+
+/// Takes one group up. Everything that was synced must be there and fit together, or else be what a
+/// peer can give; where there is no peer it is refused.
+pub(crate) fn group(journal: &Journal, spec: &GroupSpec) -> Result<Loaded, LogError> {
+    let id = spec.id;
+    let alone = spec.voters.len() == 1;
+    let records = records(journal, spec)?;
+    let Records { origin, mut vote, flushed, marker, .. } = records;
+    if marker.is_some_and(|marker| !marker.whole) || (flushed.index < origin.index && !alone) {
+        return Ok(Loaded::Blank(origin.index));
+    }
+    let wrong = |index, detail: &str| LogError::Damaged { group: id, index, detail: detail.into() };
+    let start = (origin.index, origin.term);
+    match journal.open(id, start, (vote.commit.max(flushed.index), spec.history)) {
+        Err(JournalError::Rotten(indices, _)) if !alone => return Ok(Loaded::Damaged(indices)),
+        other => other.map_err(|error| LogError::of(id, error))?,
+    }
+    let last = journal.tail(id).last();
+    if vote.commit > last {
+        return Err(wrong(vote.commit, "it is committed and missing"));
+    }
+    if flushed.index < origin.index {
+        return Err(wrong(flushed.index, "the log was cut above the state that replaces it"));
+    }
+    let term = if flushed.index > last { None } else { Some(journal.term(id, flushed.index)) };
+    match term {
+        Some(Ok(term)) if term == flushed.term => {}
+        Some(Err(JournalError::Damaged(index, _))) if !alone => {
+            journal.close(id);
+            return Ok(Loaded::Damaged([index].into()));
+        }
+        Some(Err(error)) => return Err(LogError::of(id, error)),
+        _ => return Err(wrong(flushed.index, "the state was derived from an entry that is missing")),
+    }
+    // State is derived from committed entries alone, and this very entry is in the log: so it is
+    // committed, whatever the commit index that happened to reach the disk.
+    let stale_commit = flushed.index > vote.commit;
+    vote.commit = vote.commit.max(flushed.index);
+    let progress = Progress::new(flushed);
+    journal.publish(id, progress.applied, &progress.ledger);
+    if let Some(history) = records.history {
+        journal.hold_from(id, history.from);
+    }
+    let (spec, history) = (spec.clone(), records.history);
+    Ok(Loaded::Ready(Box::new(Start { spec, vote, progress, stale_commit, history })))
+}
+
+/// The records of one group.
+struct Records {
+    origin: Origin,
+    vote: Vote,
+    flushed: Applied,
+    history: Option<History>,
+    marker: Option<Restore>,
+}
+
+/// Reads a group's records. A log that belongs to a state which a snapshot has replaced is begun anew first.
+fn records(journal: &Journal, spec: &GroupSpec) -> Result<Records, LogError> {
+    let (id, store) = (spec.id, &**journal.store());
+    let wrong = |detail: &str| LogError::Damaged { group: id, index: Index::new(0), detail: detail.into() };
+    let read = |key: &[u8], space| store.get(space, key);
+    let bad = |error| damaged(id, error);
+    let origin = read(&key::origin::key(id), Space::Meta)?.ok_or(wrong("its record is missing"))?;
+    let origin = Origin::decode(&origin).map_err(bad)?;
+    let vote = read(&key::vote::key(id), Space::Meta)?.ok_or(wrong("its vote is missing"))?;
+    let vote = Vote::decode(&vote).map_err(bad)?;
+    let flushed = match read(&key::applied::key(id), Space::State)? {
+        Some(value) => Applied::decode(&value).map_err(bad)?,
+        None => Applied { index: FIRST_ORIGIN, term: FIRST_TERM, ledger: Ledger::default() },
+    };
+    let history = read(&key::history::key(id), Space::Meta)?.map(|value| History::decode(&value));
+    let marker = read(&key::restore::key(id), Space::State)?.map(|value| Restore::decode(&value));
+    let mut records = Records {
+        origin,
+        vote,
+        flushed,
+        history: history.transpose().map_err(bad)?,
+        marker: marker.transpose().map_err(bad)?,
+    };
+    if let Some(marker) = records.marker.filter(|marker| marker.whole) {
+        let fits = fits(store, id, &records)?;
+        if !fits || (marker.fresh && records.flushed.index > records.origin.index) {
+            begin_anew(store, spec, (&mut records, fits))?;
+        }
+        let mut batch = Batch::default();
+        batch.delete(Space::State, &key::restore::key(id));
+        store.write_state(&batch)?;
+    }
+    Ok(records)
+}
+
+/// Whether the log holds the entry that the state ends with. Then what follows it was acknowledged, and stays.
+fn fits(store: &dyn Store, group: GroupId, records: &Records) -> Result<bool, LogError> {
+    let Records { origin, flushed, .. } = records;
+    if flushed.index <= origin.index {
+        return Ok(true);
+    }
+    let (from, to) = (key::entry::key(group, flushed.index), key::entry::key(group, Index::new(u64::MAX)));
+    if store.last(Range { space: Space::Entry, from: &from, to: &to })?.is_none() {
+        return Ok(false);
+    }
+    let value = store.get(Space::Entry, &from)?;
+    let found = value.map(|value| Logged::from_disk(group, flushed.index, value));
+    // A damaged entry is repaired later; to throw away what follows it would break a promise.
+    Ok(!matches!(found, Some(Ok(item)) if item.term() != flushed.term))
+}
+
+/// The log begins after the state: one synced batch. What follows the state stays if the log `fits` it.
+/// Nothing is lost that counts, because what is committed up to there is covered by the state.
+fn begin_anew(
+    store: &dyn Store,
+    spec: &GroupSpec,
+    (records, fits): (&mut Records, bool),
+) -> Result<(), LogError> {
+    let (id, end) = (spec.id, (records.flushed.index, records.flushed.term));
+    let (low, high) = (Index::new(0), if fits { end.0.next() } else { Index::new(u64::MAX) });
+    let mut batch = Batch::default();
+    if fits {
+        put_first_mark(store, id, end.0, &mut batch)?;
+    }
+    batch.delete_range(Space::Entry, &key::entry::key(id, low), &key::entry::key(id, high));
+    batch.delete_range(Space::Meta, &key::mark::key(id, low), &key::mark::key(id, high));
+    (records.origin.index, records.origin.term) = end;
+    records.vote.commit = if fits { records.vote.commit.max(end.0) } else { end.0 };
+    records.history = spec.history.then_some(History { end, from: records.flushed.ledger.next, part: None });
+    batch.put(Space::Meta, &key::origin::key(id), records.origin.encode());
+    batch.put(Space::Meta, &key::vote::key(id), records.vote.encode());
+    match &records.history {
+        Some(history) => batch.put(Space::Meta, &key::history::key(id), history.encode()),
+        None => batch.delete(Space::Meta, &key::history::key(id)),
+    }
+    store.write_log(&batch, true)?;
+    Ok(())
+}
+
+/// The first entry of a log has a mark: the one that will be the first after `end` may have none yet.
+fn put_first_mark(store: &dyn Store, group: GroupId, end: Index, batch: &mut Batch) -> Result<(), LogError> {
+    let (from, to) = (key::entry::key(group, end.next()), key::entry::key(group, Index::new(u64::MAX)));
+    let mut first = None;
+    store.scan(Range { space: Space::Entry, from: &from, to: &to }, &mut |_, value| {
+        first = if key::entry::is_bare(value) { None } else { Header::peek(value).ok() };
+        key::entry::is_bare(value)
+    })?;
+    let Some(header) = first else { return Ok(()) };
+    if store.get(Space::Meta, &key::mark::key(group, header.index))?.is_some() {
+        return Ok(());
+    }
+    // Between the marks around it, which is all that is asked of it.
+    let marks = journal::marks(store, group, (Index::new(0), header.index));
+    let before = marks.map_err(|error| LogError::of(group, error))?.back().map_or(0, |mark| mark.before);
+    let mark = Mark { index: header.index, base: header.base, stamp: header.stamp, before };
+    batch.put(Space::Meta, &key::mark::key(group, mark.index), mark.encode());
+    Ok(())
+}
+
+fn damaged(group: GroupId, error: RecordError) -> LogError {
+    LogError::Damaged { group, index: Index::new(0), detail: error.to_string() }
+}
+
+fn space_name(space: Space) -> &'static str {
+    if space.in_log() { "log" } else { "state" }
+}
+
+/// Not 0: an empty replica then always differs from one that was told to start, and Raft treats a
+/// snapshot at 0 as none.
+const FIRST_ORIGIN: Index = Index::new(5);
+const FIRST_TERM: Term = Term::new(1);
