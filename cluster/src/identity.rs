@@ -11,6 +11,9 @@ pub const FORMAT: u32 = 1;
 
 const FILE: &str = "IDENTITY";
 
+/// Says that the log has been opened once.
+const STARTED: &str = "STARTED";
+
 /// Whose a directory is, and the numbers that never change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -109,6 +112,12 @@ pub enum IdentityError {
         found: u64,
         /// Who wanted it.
         wanted: u64,
+    },
+    /// There was data, and it is gone.
+    #[error("{path} was in use and its log is gone; a node that forgot what it acknowledged must not start under its old name")]
+    Emptied {
+        /// The directory.
+        path: PathBuf,
     },
     /// There is data without an identity.
     #[error("{path} holds data but no {FILE} file; it is not taken for an empty directory")]
@@ -221,6 +230,31 @@ impl Identity {
         Charter { identity: self.clone(), replicas: 0, members: Vec::new() }.create(dir)
     }
 
+    /// Refuses a directory whose log was there once and is not now: it never starts empty.
+    ///
+    /// # Errors
+    /// When the log is gone.
+    pub fn check_log(dir: &Path) -> Result<(), IdentityError> {
+        if dir.join(STARTED).exists() && !dir.join("log").join("CURRENT").exists() {
+            return Err(IdentityError::Emptied { path: dir.to_owned() });
+        }
+        Ok(())
+    }
+
+    /// Writes down that the directory's log has been opened. From then on it must be there.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn mark_started(dir: &Path) -> Result<(), IdentityError> {
+        let path = dir.join(STARTED);
+        if path.exists() {
+            return Ok(());
+        }
+        let failed = |source| IdentityError::Io { path: path.clone(), source };
+        File::create(&path).and_then(|file| file.sync_all()).map_err(failed)?;
+        File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
+    }
+
     /// Checks that `node_id`, where the operator gave one, is whose directory this is.
     ///
     /// # Errors
@@ -296,6 +330,18 @@ mod tests {
         assert!(matches!(Identity::read(dir.path()), Err(IdentityError::Newer { found: 9, .. })));
         fs::write(dir.path().join(FILE), b"not json").expect("written");
         assert!(matches!(Identity::read(dir.path()), Err(IdentityError::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_log_that_was_there_must_be_there() {
+        let dir = tempfile::tempdir().expect("a folder");
+        Identity::check_log(dir.path()).expect("never started");
+        fs::create_dir(dir.path().join("log")).expect("made");
+        fs::write(dir.path().join("log/CURRENT"), b"").expect("written");
+        Identity::mark_started(dir.path()).expect("marked");
+        Identity::check_log(dir.path()).expect("it is there");
+        fs::remove_dir_all(dir.path().join("log")).expect("removed");
+        assert!(matches!(Identity::check_log(dir.path()), Err(IdentityError::Emptied { .. })));
     }
 
     #[test]

@@ -113,6 +113,7 @@ impl Node {
             None
         };
         let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.data_dir, &store_config(config))?);
+        Identity::mark_started(&config.data_dir)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let bells: Vec<Arc<Notify>> = (0..config.workers).map(|_| Arc::new(Notify::new())).collect();
         let workers: Vec<Arc<Mailbox<Event>>> =
@@ -275,6 +276,7 @@ fn identity(config: &Config) -> Result<Identity, NodeError> {
     let node_id = config.node_id.map(std::num::NonZero::get);
     if let Some(identity) = Identity::read(&config.data_dir)? {
         identity.check_node(&config.data_dir, node_id)?;
+        Identity::check_log(&config.data_dir)?;
         return Ok(identity);
     }
     let identity = Identity {

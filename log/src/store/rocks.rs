@@ -213,6 +213,10 @@ fn store_error(path: &Path, error: &rocksdb::Error) -> StoreError {
     let (path, detail) = (path.to_owned(), error.as_ref().to_owned());
     let holds = |words: &str| detail.contains(words);
     if error.kind() == ErrorKind::Corruption {
+        let detail = match damaged_place(&path) {
+            Some(place) => format!("{detail} ({place})"),
+            None => detail,
+        };
         StoreError::Damaged { path, detail }
     } else if holds("No space left") || holds("Space limit") {
         StoreError::Full { path, detail }
@@ -221,6 +225,19 @@ fn store_error(path: &Path, error: &rocksdb::Error) -> StoreError {
     } else {
         StoreError::Io { path, detail }
     }
+}
+
+/// Where a recovery met damage: RocksDB says that in its own log alone, as "FILE: dropping N bytes; REASON", where
+/// N counts from the damage to the end of what it had read.
+fn damaged_place(path: &Path) -> Option<String> {
+    let text = std::fs::read(path.join("LOG")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    let line = text.lines().rev().find(|line| line.contains(": dropping "))?;
+    let (file, rest) = line.split_once(": dropping ")?;
+    let file = file.rsplit(' ').next()?;
+    let dropped: u64 = rest.split(' ').next()?.parse().ok()?;
+    let size = std::fs::metadata(file).ok()?.len();
+    Some(format!("{file} from about byte {} of {size} on", size.saturating_sub(dropped)))
 }
 
 fn io_error(path: &Path, error: &std::io::Error) -> StoreError {
