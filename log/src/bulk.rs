@@ -40,8 +40,10 @@ pub(crate) enum Body {
     Done { index: Index, success: bool },
     /// Entries of `from..to`, about `bytes` bytes.
     HistoryWanted { from: Index, to: Index, bytes: u64 },
-    /// Entries from `first` on as they are on disk; none where all that was wanted is cut.
-    History { first: Index, before: Term, values: Vec<Bytes> },
+    /// Entries from `first` on as they are on disk, `before` being the term of the one before; none where
+    /// all that was wanted is cut. `asked` is where they were wanted from: `first` is above it only where
+    /// the sender has cut what lies between.
+    History { asked: Index, first: Index, before: Term, values: Vec<Bytes> },
 }
 
 /// Why bytes are not such a frame.
@@ -170,7 +172,7 @@ impl Body {
             }
             Self::Done { index, success } => (3, [index.get(), success.into(), 0, 0, 0]),
             Self::HistoryWanted { from, to, bytes } => (4, [from.get(), to.get(), bytes, 0, 0]),
-            Self::History { first, before, .. } => (5, [first.get(), before.get(), 0, 0, 0]),
+            Self::History { asked, first, before, .. } => (5, [asked.get(), first.get(), before.get(), 0, 0]),
         }
     }
 
@@ -201,7 +203,12 @@ impl Body {
             }),
             (3, 0) => Some(Self::Done { index, success: second == 1 }),
             (4, 0) => Some(Self::HistoryWanted { from: index, to: Index::new(second), bytes: third }),
-            (5, _) => Some(Self::History { first: index, before: Term::new(second), values: parts }),
+            (5, _) => Some(Self::History {
+                asked: index,
+                first: Index::new(second),
+                before: Term::new(third),
+                values: parts,
+            }),
             _ => None,
         }
     }
@@ -225,7 +232,12 @@ mod tests {
             Body::Chunk { index, term, number: 2, of: 3, sum: u32::MAX, bytes: bytes.clone() },
             Body::Done { index, success: true },
             Body::HistoryWanted { from: index, to: Index::new(20), bytes: 1_000 },
-            Body::History { first: index, before: term, values: vec![bytes.clone(), Bytes::new(), bytes] },
+            Body::History {
+                asked: index,
+                first: index.next(),
+                before: term,
+                values: vec![bytes.clone(), Bytes::new(), bytes],
+            },
         ]
     }
 

@@ -247,7 +247,14 @@ impl Trio {
     /// The history is the same bytes here and there, also after a restart.
     fn compare_histories(&mut self) {
         let from = self.status(0).first_offset.max(self.status(2).first_offset);
-        assert_eq!(from, Offset::new(120), "{:#?} {:#?} {:?}", self.status(0), self.status(2), self.installed);
+        assert_eq!(
+            from,
+            Offset::new(120),
+            "{:#?} {:#?} {:?}",
+            self.status(0),
+            self.status(2),
+            self.installed
+        );
         let all = self.entries(0, from);
         assert!(all.len() > 50);
         assert_eq!(self.entries(2, from), all);

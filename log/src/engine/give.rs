@@ -210,7 +210,7 @@ impl Engine {
             before = term;
             values = items.iter().map(crate::logged::Logged::to_disk).collect();
         }
-        self.send_bulk(group, peer, Body::History { first, before, values });
+        self.send_bulk(group, peer, Body::History { asked: from, first, before, values });
         Ok(())
     }
 }

@@ -141,12 +141,8 @@ impl Engine {
     }
 
     /// Entries have come.
-    pub(super) fn on_history(
-        &mut self,
-        group: GroupId,
-        (first, before): (Index, Term),
-        values: Vec<Bytes>,
-    ) -> Result<(), LogError> {
+    pub(super) fn on_history(&mut self, group: GroupId, body: Body) -> Result<(), LogError> {
+        let Body::History { asked, first, before, values } = body else { return Ok(()) };
         if values.is_empty() {
             self.repair_by_snapshot(group, first);
         }
@@ -160,11 +156,14 @@ impl Engine {
         }
         let Some(copy) = self.lane.copies.get_mut(&group) else { return Ok(()) };
         let mut batch = Batch::default();
-        match copy.history.part {
-            Some(part) if first < part.next.0 => return Ok(()),
-            Some(part) if first == part.next.0 => {}
+        let next = copy.history.part.map_or(Index::default(), |part| part.next.0);
+        if asked != next {
+            // An answer to a question of before, perhaps of before a crash.
+            return Ok(());
+        }
+        if first != next {
             // The peer has cut its log since: so may this one.
-            _ => restart(copy, group, (first, before), &mut batch),
+            restart(copy, group, (first, before), &mut batch);
         }
         let Some((part, marks)) = copy.take(group, &values, self.journal.mark_bytes, &mut batch) else {
             copy.asking.another();

@@ -122,7 +122,7 @@ impl Engine {
             Body::HistoryWanted { from: low, to, bytes } => {
                 self.on_history_wanted((group, from), (low, to), bytes)
             }
-            Body::History { first, before, values } => self.on_history(group, (first, before), values),
+            Body::History { .. } => self.on_history(group, body),
         }
     }
 
