@@ -17,6 +17,7 @@ use table::{Better, TABLE, Workload};
 
 mod table;
 mod machine;
+mod syncs;
 
 /// A broker has this long to serve, and to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -114,12 +115,15 @@ impl BenchArgs {
         load.duration = if self.quick { self.duration.min(3.0) } else { self.duration };
         load.warmup = if self.quick { 1.0 } else { 2.0 };
         (workload.adjust)(&mut load, self.quick);
-        let figures = load.measure().map_err(|error| match broker.exited() {
+        let mut figures = load.measure().map_err(|error| match broker.exited() {
             Ok(Some(status)) => {
                 io::Error::other(format!("the broker ended ({status}): {}", place.last_words()))
             }
             _ => error,
         })?;
+        if let (Recipe::Holdfast(_), Some(messages)) = (recipe, syncs::messages_per_sync(place.http())?) {
+            figures.set_round("messages_per_sync", messages);
+        }
         broker.stop(PATIENCE)?;
         Ok(figures)
     }

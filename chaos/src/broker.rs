@@ -55,6 +55,11 @@ impl Place {
         Ok(Place { directory, mqtt: free_port()?, http: free_port()?, cluster: free_port()? })
     }
 
+    /// Port of the broker's HTTP listener, where it has one.
+    pub fn http(&self) -> u16 {
+        self.http
+    }
+
     /// Where the broker's MQTT listener is.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.mqtt).into()

@@ -43,6 +43,7 @@ const STEADY_ON_DISK: &[Figure] = &[
     higher("messages_per_broker_cpu_second", "messages per broker CPU second"),
     lower("latency_p99_us", "latency p99, us"),
     lower("write_amplification", "bytes to disk per payload byte"),
+    higher("messages_per_sync", "messages published per sync"),
 ];
 const PACED: &[Figure] = &[
     lower("latency_p50_us", "latency p50, us"),

@@ -12,7 +12,7 @@ impl Figures {
     }
 
     /// A rounded number: more digits than three would only be noise.
-    pub(super) fn set_round(&mut self, name: &str, value: f64) {
+    pub(crate) fn set_round(&mut self, name: &str, value: f64) {
         let places = if value.abs() < 10.0 { 1000.0 } else { 10.0 };
         self.set(name, (value * places).round() / places);
     }
