@@ -91,8 +91,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// Opens a link and starts its thread. `wake` is called, on that thread, when something arrives in an
-    /// empty inbox.
+    /// Opens a link and starts its thread. `wake` is called when something arrives in an empty inbox.
     ///
     /// # Errors
     /// When certificates or socket cannot be used.

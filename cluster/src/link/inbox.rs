@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 
 use super::net::Incoming;
 
-/// Called when something arrives in an empty inbox.
+/// Called when something arrives in an empty inbox, on any thread and with locks held: it may only signal,
+/// and must not call the link.
 pub type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// The inbox of a link.

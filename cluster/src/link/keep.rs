@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tracing::info;
 
 use super::code::Code;
 use super::frame::Frame;
@@ -63,6 +64,7 @@ pub(super) fn enter(shared: &Arc<Shared>, peer: &Arc<PeerState>, greeted: &Greet
         code.close(&connection);
     })?;
     shared.well(peer.address);
+    info!(node = %peer.node, address = %peer.address, "cluster link: connected");
     let session = Session { shared: shared.clone(), peer: peer.clone(), connection, generation };
     tokio::spawn(serve::live(session));
     Ok(())

@@ -1,5 +1,6 @@
 //! What runs on a connection after the hello: one writer per lane, one reader per stream.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tracing::info;
 
 use super::code::Code;
 use super::frame::{FRAME_BYTES_MAX, Frame};
@@ -43,6 +45,8 @@ pub(super) async fn live(session: Session) {
     tasks.spawn(bulk(session.clone()));
     receive(&session, &mut tasks, |slot| slot != BULK).await;
     session.peer.leave(session.generation, &session.shared.inbox);
+    let why = session.connection.close_reason().map(|reason| reason.to_string());
+    info!(node = %session.peer.node, why, "cluster link: connection ended");
 }
 
 /// Reads what the peer sends in bulk, until either connection is gone.
@@ -205,7 +209,7 @@ impl Session {
 }
 
 /// Says once what is worth it: what somebody has to see to, and not that a node went away.
-pub(super) fn say(shared: &Shared, address: std::net::SocketAddr, broken: &Broken) {
+pub(super) fn say(shared: &Shared, address: SocketAddr, broken: &Broken) {
     match broken {
         Broken::Code(Code::NotUp | Code::Done) | Broken::Closed(Code::Done | Code::Leaving) => {}
         Broken::Closed(Code::Replaced | Code::NotUp) => {}

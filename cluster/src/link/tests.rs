@@ -314,3 +314,27 @@ fn a_frame_beyond_the_bound_is_not_sent() {
     let large = app(vec![0; FRAME_BYTES_MAX]);
     assert_eq!(one.link.send(NodeId::new(2), Lane::Bulk, &large), Err(Unsent::Large));
 }
+
+#[test]
+fn the_bulk_connection_is_made_on_demand_and_again_when_it_was_lost() {
+    let (one, mut two) = pair();
+    let connections = || one.link.shared.endpoint.open_connections();
+    let end = Instant::now() + PATIENCE;
+    while connections() != 1 {
+        assert!(Instant::now() < end, "{} connections before any bulk", connections());
+        two.pump(Duration::from_millis(5));
+    }
+    one.link.send(NodeId::new(2), Lane::Bulk, &app("first")).expect("up");
+    assert_eq!(two.frame(), (1, Bytes::from_static(b"first")));
+    assert_eq!(connections(), 2);
+    one.link.set_peers(Vec::new());
+    two.down(1);
+    acquaint(&[&one, &two]);
+    two.up(1);
+    let end = Instant::now() + PATIENCE;
+    while one.link.send(NodeId::new(2), Lane::Bulk, &app("second")).is_err() {
+        assert!(Instant::now() < end, "it stays away");
+        two.pump(Duration::from_millis(5));
+    }
+    assert_eq!(two.frame(), (1, Bytes::from_static(b"second")));
+}
