@@ -84,9 +84,13 @@ impl Sim {
             storm::drain(&mut world);
         }
         let history = world.recorder.history;
+        // A message that is refused, and said again because its refusal was lost, comes after what was sent behind
+        // it: there is no order to promise while the disk has no room.
+        let excused = |promise: &str| world.may_be_full && promise == "order_per_publisher";
         let mut violations = world.failures;
         if violations.is_empty() {
-            let found = check::all(&history).into_iter().take(WITNESSES_MAX);
+            let found = check::all(&history).into_iter().filter(|found| !excused(found.promise));
+            let found = found.take(WITNESSES_MAX);
             violations.extend(
                 found.map(|violation| format!("{violation}\n{}", excerpt(&history, &violation.witness))),
             );

@@ -10,7 +10,13 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let facts = SubscriberFacts { name: "s".into(), filters: vec!["t".into()], qos: 2, group: None, clean: false };
+        let facts = SubscriberFacts {
+            name: "s".into(),
+            filters: vec!["t".into()],
+            qos: 2,
+            group: None,
+            clean: false,
+        };
         Bench { subscriber: Subscriber::new(0, facts, Level::V4), recorder: Recorder::new(&Signals::new()) }
     }
 
