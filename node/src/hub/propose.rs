@@ -62,9 +62,7 @@ impl Hub {
     /// Takes in the publishes of one worker and turn.
     pub(super) fn accept_publishes(&mut self, batch: Batch) {
         if self.keeping.full {
-            let (partition, count) = (batch.partition, batch.count);
-            let refused = Some(Refused::Full);
-            self.post(batch.worker).settled.push(Event::Settled { partition, count, refused });
+            self.refuse(&batch);
             return;
         }
         if self.fault == Some(Fault::AckBeforeSync) && batch.count > 0 {
@@ -80,6 +78,29 @@ impl Hub {
         packed.count += batch.count;
         packed.bytes.extend_from_slice(&batch.bytes);
         packed.parts.push(part);
+    }
+
+    /// Refuses what is new. What the log holds already is settled: its client would say it again as new, and it
+    /// would come twice.
+    fn refuse(&mut self, batch: &Batch) {
+        let partition = batch.partition;
+        let machine = &self.machines.partitions[partition.index()];
+        let mut runs = vec![(false, 0)];
+        if batch.flags.stateful() {
+            for record in Records::bare(&batch.bytes) {
+                let stored = record.token.is_some_and(|token| machine.repeats(token));
+                match runs.last_mut().filter(|run| run.0 == stored) {
+                    Some(run) => run.1 += 1,
+                    None => runs.push((stored, 1)),
+                }
+            }
+        } else {
+            runs = vec![(false, batch.count)];
+        }
+        for (stored, count) in runs.into_iter().filter(|(_, count)| *count > 0) {
+            let refused = (!stored).then_some(Refused::Full);
+            self.post(batch.worker).settled.push(Event::Settled { partition, count, refused });
+        }
     }
 
     /// The fault: settled at once, and appended when the clock comes round.
