@@ -86,9 +86,7 @@ impl Hub {
             Request::Session { from, group, op } => {
                 let op = *op;
                 if self.keeping.full && matches!(op, Kind::Subscribe(_)) {
-                    let outcome = Err(crate::mail::Refused::Full);
-                    let From { connection, tag, .. } = from;
-                    self.post(from.worker).events.push(Event::SessionDone { connection, tag, outcome });
+                    self.refuse_op(from);
                 } else if matches!(op, Kind::Attach(_)) {
                     self.accept_op(group, op, OpTag::Attach(from));
                 } else {
@@ -101,6 +99,10 @@ impl Hub {
                 self.accept_op(group, op, tag);
             }
             Request::ShareJoin { from, op, member } => {
+                if self.keeping.full && from.tag != 0 {
+                    self.refuse_op(from);
+                    return Ok(());
+                }
                 let group = self.route.session_group(&op.share);
                 self.accept_op(group, Kind::ShareJoin(*op), OpTag::ShareJoin(from, member));
             }
@@ -120,6 +122,13 @@ impl Hub {
             Request::Stop => self.stopping = true,
         }
         Ok(())
+    }
+
+    /// Nothing new that lasts is taken in while the disk is full. A session that comes back (tag 0) is not new.
+    fn refuse_op(&mut self, from: From) {
+        let From { worker, connection, tag } = from;
+        let outcome = Err(crate::mail::Refused::Full);
+        self.post(worker).events.push(Event::SessionDone { connection, tag, outcome });
     }
 
     fn accept_barrier(&mut self, from: From) {

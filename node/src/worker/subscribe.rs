@@ -106,8 +106,10 @@ impl Worker {
         let mut shares = Vec::new();
         for wanted in std::mem::take(wanted) {
             let subscription = Subscription { starts: Arc::clone(starts), ..wanted.subscription };
-            added.push(Arc::clone(&subscription.filter));
             let existed = self.put(key, subscription.clone());
+            if !existed {
+                added.push(Arc::clone(&subscription.filter));
+            }
             if subscription.shared() {
                 shares.push(subscription.clone());
             } else if retained_wanted(&subscription, existed) {
