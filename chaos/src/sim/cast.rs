@@ -58,11 +58,12 @@ pub(super) fn facts() -> History {
     History::new(topics, publishers, subscribers.collect())
 }
 
-/// The clients.
-pub(super) fn clients(facts: &History, seed: &mut Seed) -> Vec<Client> {
+/// The clients. `refused`: the disk may have no room. A refusal closes a connection of 3.1.1, and what was sent
+/// behind it may have been taken by then, while the refused one comes again: publishers speak 5.0 there.
+pub(super) fn clients(facts: &History, refused: bool, seed: &mut Seed) -> Vec<Client> {
     let mut clients = Vec::new();
     for (index, (name, qos, retain, topics)) in (0u16..).zip(PUBLISHERS) {
-        let level = level(seed);
+        let level = if refused { Level::V5 } else { level(seed) };
         let topics = topics.map(|topic| (topic, facts.topics[usize::from(topic)].clone())).collect();
         let role = Role::Publisher(Publisher::new(index, (qos, retain), level, topics));
         clients.push(Client::new(name.to_owned(), level, false, role));

@@ -57,7 +57,7 @@ impl World {
         let clock = Arc::new(SimClock::new());
         let history = cast::facts();
         let may_be_full = seed.below(2) == 0;
-        let clients = cast::clients(&history, &mut seed);
+        let clients = cast::clients(&history, may_be_full, &mut seed);
         World {
             disk: Arc::new(SimDisk::new(Arc::clone(&clock))),
             recorder: Recorder::new(Arc::clone(&clock), history),
