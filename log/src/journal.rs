@@ -137,6 +137,15 @@ impl Journal {
         self.held.fetch_add(tail.held() - before, Ordering::Relaxed);
     }
 
+    /// Takes up a mark that was not there, and is on disk by the next write.
+    pub(crate) fn insert_mark(&self, group: GroupId, mark: Mark) {
+        let mut tail = self.tail_mut(group);
+        let at = tail.marks.partition_point(|other| other.index < mark.index);
+        if tail.marks.get(at).is_none_or(|other| other.index != mark.index) {
+            tail.marks.insert(at, mark);
+        }
+    }
+
     /// The peers had nothing below the log either: it is whole as it is.
     pub(crate) fn hold_all(&self, group: GroupId) {
         self.tail_mut(group).held_from = None;
@@ -353,6 +362,7 @@ impl Journal {
         let end = tail.applied.next();
         let Some((mut low, mut high)) = tail.search(from) else { return Err(JournalError::Compacted) };
         drop(tail);
+        let start = low;
         // Invariant: the base at `low` is at or below `from`, the one at `high` is above or unknown.
         while low.next() < high {
             let middle = Index::new(low.get() + (high.get() - low.get()) / 2);
@@ -361,6 +371,21 @@ impl Journal {
                 _ => high = middle,
             }
         }
+        let found = self.scan_from((group, from), (low, end), bytes_max)?;
+        if found.first().is_none_or(|entry| entry.base > from) {
+            // A damaged header has led the search astray. The slow way finds it.
+            return self.scan_from((group, from), (start, end), bytes_max);
+        }
+        Ok(found)
+    }
+
+    /// Applied records from an offset on, by going through everything from `low` on.
+    fn scan_from(
+        &self,
+        (group, from): (GroupId, Offset),
+        (mut low, end): (Index, Index),
+        bytes_max: u64,
+    ) -> Result<Vec<Arc<Entry>>, JournalError> {
         let mut found: Vec<Arc<Entry>> = Vec::new();
         while found.is_empty() && low < end {
             let items = self.scan(group, (low, end), bytes_max)?;

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use crate::envelope::Header;
+use bytes::Bytes;
+
 use crate::error::LogError;
 use crate::group::GroupSpec;
 use crate::id::{GroupId, Index, Term};
@@ -194,9 +195,10 @@ fn records(journal: &Journal, spec: &GroupSpec) -> Result<Records, LogError> {
         marker: marker.transpose().map_err(bad)?,
     };
     if let Some(marker) = records.marker.filter(|marker| marker.whole) {
-        let fits = fits(store, id, &records)?;
-        if !fits || (marker.fresh && records.flushed.index > records.origin.index) {
-            begin_anew(store, spec, (&mut records, fits))?;
+        let fit = fit(store, id, &records)?;
+        let fresh = marker.fresh && records.flushed.index > records.origin.index;
+        if fit != Fit::Same || fresh {
+            begin_anew(store, spec, (&mut records, fit != Fit::Other))?;
         }
         let mut batch = Batch::default();
         batch.delete(Space::State, &key::restore::key(id));
@@ -205,20 +207,47 @@ fn records(journal: &Journal, spec: &GroupSpec) -> Result<Records, LogError> {
     Ok(records)
 }
 
-/// Whether the log holds the entry that the state ends with. Then what follows it was acknowledged, and stays.
-fn fits(store: &dyn Store, group: GroupId, records: &Records) -> Result<bool, LogError> {
+/// What the log has where the state ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    /// The same entry: what follows it was acknowledged, and stays; what comes before is the same as well.
+    Same,
+    /// A damaged one: what follows stays, and what comes before is not known to be right.
+    Unknown,
+    /// Another one or none: nothing in it counts.
+    Other,
+}
+
+fn fit(store: &dyn Store, group: GroupId, records: &Records) -> Result<Fit, LogError> {
     let Records { origin, flushed, .. } = records;
     if flushed.index <= origin.index {
-        return Ok(true);
+        return Ok(Fit::Same);
     }
     let (from, to) = (key::entry::key(group, flushed.index), key::entry::key(group, Index::new(u64::MAX)));
     if store.last(Range { space: Space::Entry, from: &from, to: &to })?.is_none() {
-        return Ok(false);
+        return Ok(Fit::Other);
     }
-    let value = store.get(Space::Entry, &from)?;
-    let found = value.map(|value| Logged::from_disk(group, flushed.index, value));
-    // A damaged entry is repaired later; to throw away what follows it would break a promise.
-    Ok(!matches!(found, Some(Ok(item)) if item.term() != flushed.term))
+    Ok(match term_on_disk(store, group, flushed.index)? {
+        None => Fit::Unknown,
+        Some(term) if term == flushed.term => Fit::Same,
+        Some(_) => Fit::Other,
+    })
+}
+
+/// The term of an entry of a group that is not open, or of the one before its log; `None` if it is damaged.
+pub(crate) fn term_on_disk(
+    store: &dyn Store,
+    group: GroupId,
+    index: Index,
+) -> Result<Option<Term>, LogError> {
+    if let Some(value) = store.get(Space::Meta, &key::origin::key(group))? {
+        let origin = Origin::decode(&value).map_err(|error| damaged(group, error))?;
+        if origin.index == index {
+            return Ok(Some(origin.term));
+        }
+    }
+    let value = store.get(Space::Entry, &key::entry::key(group, index))?;
+    Ok(value.and_then(|value| Logged::from_disk(group, index, value).ok()).map(|item| item.term()))
 }
 
 /// The log begins after the state: one synced batch. What follows the state stays if the log `fits` it.
@@ -249,24 +278,31 @@ fn begin_anew(
     Ok(())
 }
 
-/// The first entry of a log has a mark: the one that will be the first after `end` may have none yet.
-fn put_first_mark(store: &dyn Store, group: GroupId, end: Index, batch: &mut Batch) -> Result<(), LogError> {
+/// The first entry of a log has a mark: the one that will be the first after `end` may have none yet, and
+/// gets the one that is given back; `None` where that entry is damaged or missing.
+pub(crate) fn put_first_mark(
+    store: &dyn Store,
+    group: GroupId,
+    end: Index,
+    batch: &mut Batch,
+) -> Result<Option<Mark>, LogError> {
     let (from, to) = (key::entry::key(group, end.next()), key::entry::key(group, Index::new(u64::MAX)));
     let mut first = None;
-    store.scan(Range { space: Space::Entry, from: &from, to: &to }, &mut |_, value| {
-        first = if key::entry::is_bare(value) { None } else { Header::peek(value).ok() };
-        key::entry::is_bare(value)
+    store.scan(Range { space: Space::Entry, from: &from, to: &to }, &mut |key, value| {
+        let bare = key::entry::is_bare(value);
+        if let (false, Some(index)) = (bare, key::entry::index_of(key)) {
+            first = Logged::from_disk(group, index, Bytes::copy_from_slice(value)).ok();
+        }
+        bare
     })?;
-    let Some(header) = first else { return Ok(()) };
-    if store.get(Space::Meta, &key::mark::key(group, header.index))?.is_some() {
-        return Ok(());
-    }
+    let Some(Logged::Entry(entry)) = first else { return Ok(None) };
     // Between the marks around it, which is all that is asked of it.
-    let marks = journal::marks(store, group, (Index::new(0), header.index));
-    let before = marks.map_err(|error| LogError::of(group, error))?.back().map_or(0, |mark| mark.before);
-    let mark = Mark { index: header.index, base: header.base, stamp: header.stamp, before };
+    let marks = journal::marks(store, group, (Index::new(0), entry.index.next()));
+    let marks = marks.map_err(|error| LogError::of(group, error))?;
+    let before = marks.back().map_or(0, |mark| mark.before);
+    let mark = Mark { index: entry.index, base: entry.base, stamp: entry.stamp, before };
     batch.put(Space::Meta, &key::mark::key(group, mark.index), mark.encode());
-    Ok(())
+    Ok(Some(mark))
 }
 
 fn damaged(group: GroupId, error: RecordError) -> LogError {

@@ -151,7 +151,8 @@ impl Tail {
 
     /// The first offset that can be read.
     pub(crate) fn first_offset(&self) -> Offset {
-        let start = self.marks.front().map_or(self.start, |mark| self.start.max(mark.base));
+        // Without a mark there is no record: the log begins after a snapshot.
+        let start = self.marks.front().map_or(self.next, |mark| self.start.max(mark.base));
         start.max(self.held_from.unwrap_or_default()).min(self.next)
     }
 
@@ -170,6 +171,9 @@ impl Tail {
             self.held += end.bytes();
             self.items.push_back((self.next, end));
         }
+        // What has no offset of its own and came first did not know where the records before it end.
+        let base = self.held_from.unwrap_or_default();
+        self.items.iter_mut().for_each(|(end, _)| *end = base.max(*end));
         let mut moved = std::mem::take(&mut self.marks);
         moved.iter_mut().for_each(|mark| mark.before += bytes);
         self.total += bytes;

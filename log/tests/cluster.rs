@@ -392,6 +392,7 @@ impl Cluster {
                 let (mut at, next) = reader.bounds(group).unwrap();
                 while at < next {
                     match reader.read(group, at, 1) {
+                        Ok(found) if found.is_empty() => panic!("seed {}: {group} {at} of {next}", self.seed),
                         Ok(entries) => at = entries.last().unwrap().end(),
                         Err(ReadError::Damaged { .. }) => at = at.after(1),
                         Err(error) => panic!("seed {}: {group} {at}: {error:?}", self.seed),

@@ -16,6 +16,9 @@ const TICK: Duration = Duration::from_millis(50);
 const GROUP: GroupId = GroupId::new(7);
 const CHUNK_BYTES: u64 = 200;
 
+/// A store, and the same again where it can fail on demand.
+type Disk = (Arc<dyn Store>, Option<Arc<MemoryStore>>);
+
 struct Member {
     store: Arc<dyn Store>,
     memory: Option<Arc<MemoryStore>>,
@@ -49,7 +52,7 @@ impl Trio {
         Self::on(history, members.collect())
     }
 
-    fn on(history: bool, stores: Vec<(Arc<dyn Store>, Option<Arc<MemoryStore>>)>) -> Self {
+    fn on(history: bool, stores: Vec<Disk>) -> Self {
         let member =
             |(store, memory)| Member { store, memory, engine: None, machine: Machine::default(), ticks: 0 };
         let mut trio = Self {
@@ -378,7 +381,7 @@ fn a_snapshot_is_right_while_the_group_goes_on() {
 #[test]
 fn real_disks_do_the_same() {
     let dirs: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
-    let open = |dir: &tempfile::TempDir| -> (Arc<dyn Store>, Option<Arc<MemoryStore>>) {
+    let open = |dir: &tempfile::TempDir| -> Disk {
         (Arc::new(RocksStore::open(dir.path(), &RocksConfig::default()).unwrap()), None)
     };
     let mut trio = Trio::on(true, dirs.iter().map(open).collect());

@@ -28,6 +28,7 @@ use crate::journal::JournalError;
 use crate::key::chunk::{self, Way};
 use crate::key::{self, applied::Applied, origin::Origin, restore::Restore};
 use crate::load::{self, Loaded};
+use crate::logged::Logged;
 use crate::progress::Progress;
 use crate::replica::{Replica, Start};
 use crate::rows::{self, Row};
@@ -312,23 +313,41 @@ impl Engine {
         }
     }
 
-    /// A peer has given an entry; returns whether it was one that a sleeping group waited for.
+    /// A peer has given an entry, and the term of the one before it; returns whether it was one that a
+    /// sleeping group waited for.
+    ///
+    /// It is taken only behind the very entry that the peer has before it. Where this log has another one
+    /// there, that one and all after it were never committed and go: between them an entry from the peer
+    /// would make two logs look the same that are not.
     pub(super) fn repair_asleep(
         &mut self,
         group: GroupId,
-        first: Index,
+        (first, before): (Index, Term),
         value: &Bytes,
     ) -> Result<bool, LogError> {
         let Some(asleep) = self.asleep.get_mut(&group) else { return Ok(false) };
         let Stage::Damaged(indices) = &mut asleep.stage else { return Ok(false) };
-        if !indices.contains(&first) || crate::logged::Logged::from_disk(group, first, value.clone()).is_err()
-        {
+        if !indices.contains(&first) || Logged::from_disk(group, first, value.clone()).is_err() {
             return Ok(false);
         }
+        let store = &**self.journal.store();
         let mut batch = Batch::default();
-        batch.put(Space::Entry, &key::entry::key(group, first), value.clone());
-        self.journal.store().write_log(&batch, true)?;
-        indices.remove(&first);
+        match load::term_on_disk(store, group, first.before())? {
+            Some(term) if term == before => {
+                batch.put(Space::Entry, &key::entry::key(group, first), value.clone());
+                indices.remove(&first);
+            }
+            Some(_) => {
+                let (from, end) = (first.before(), Index::new(u64::MAX));
+                batch.delete_range(Space::Entry, &key::entry::key(group, from), &key::entry::key(group, end));
+                batch.delete_range(Space::Meta, &key::mark::key(group, from), &key::mark::key(group, end));
+                indices.retain(|index| *index < from);
+            }
+            None => drop(indices.insert(first.before())),
+        }
+        if !batch.is_empty() {
+            store.write_log(&batch, true)?;
+        }
         asleep.asking.another();
         if indices.is_empty() {
             asleep.stage = Stage::Flushed;

@@ -15,6 +15,7 @@ use crate::journal::{self, Journal};
 use crate::key;
 use crate::key::history::{History, Part};
 use crate::key::mark::Mark;
+use crate::load;
 use crate::logged::Logged;
 use crate::store::{Batch, Space};
 
@@ -129,7 +130,8 @@ impl Engine {
             }
         }
         let journal = &self.journal;
-        self.lane.repairs.retain(|(group, index), _| *index > journal.tail(*group).origin.0);
+        let is_held = |(group, index): &(GroupId, Index)| *index > journal.tail(*group).origin.0;
+        self.lane.repairs.retain(|place, _| is_held(place));
     }
 
     fn ask_history(&mut self, group: GroupId) {
@@ -145,9 +147,10 @@ impl Engine {
         let Body::History { asked, first, before, values } = body else { return Ok(()) };
         if values.is_empty() {
             self.repair_by_snapshot(group, first);
+            self.cut_with_peer(group, (first.before(), before))?;
         }
         if let [value] = &values[..]
-            && (self.repair_asleep(group, first, value)? || self.repair(group, first, value)?)
+            && (self.repair_asleep(group, (first, before), value)? || self.repair(group, first, value)?)
         {
             return Ok(());
         }
@@ -206,6 +209,30 @@ impl Engine {
             }
         }
         Ok(self.journal.store().write_log(&batch, true)?)
+    }
+
+    /// A peer has cut its log behind `origin`, and with it what is damaged here: nobody needs it any more, so
+    /// the same is cut here.
+    fn cut_with_peer(&mut self, group: GroupId, origin: (Index, Term)) -> Result<(), LogError> {
+        let Some(replica) = self.replicas.get(&group) else { return Ok(()) };
+        let mut damaged = self.lane.repairs.range((group, Index::new(0))..=(group, origin.0));
+        let (held, whole) = {
+            let tail = self.journal.tail(group);
+            (tail.origin.0, tail.held_from.is_none())
+        };
+        let progress = &replica.progress;
+        let covered = held < origin.0 && origin.0 <= progress.flushed && origin.0 < progress.applied;
+        if damaged.next().is_none() || !whole || !covered {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        let store = self.journal.store();
+        let mark = load::put_first_mark(&**store, group, origin.0, &mut batch)?;
+        let Some(mark) = mark else { return Ok(()) };
+        self.journal.insert_mark(group, mark);
+        self.journal.cut(group, origin, &mut batch);
+        batch.put(Space::Meta, &key::origin::key(group), replica.origin(origin).encode());
+        Ok(store.write_log(&batch, true)?)
     }
 
     /// Replaces a damaged entry with what a peer has in its place, if it fits between its neighbours.
