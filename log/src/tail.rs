@@ -21,7 +21,7 @@ pub(crate) struct Tail {
     held: u64,
     /// Bytes of applied items that are worth their memory: nobody reads the past of a group without history.
     pub(crate) held_max: u64,
-    /// Bytes of all entries from the group's first day on.
+    /// Bytes of all entries from the group's first day on; roughly, once a log was cut between two marks.
     total: u64,
     pub(crate) marks: VecDeque<Mark>,
     /// The last entry that is not in the log any more, and its term.
@@ -62,7 +62,12 @@ impl Tail {
     /// Takes up the marks of a log on disk, whose items are about to be pushed from `from` on.
     pub(crate) fn resume(&mut self, marks: VecDeque<Mark>, from: Index) {
         assert!(self.items.is_empty(), "resumed once, at the start");
-        self.total = marks.iter().take_while(|mark| mark.index <= from).last().map_or(0, |mark| mark.before);
+        self.total = marks
+            .iter()
+            .take_while(|mark| mark.index <= from)
+            .last()
+            .or(marks.front())
+            .map_or(0, |mark| mark.before);
         self.marks = marks;
     }
 
@@ -74,7 +79,7 @@ impl Tail {
             Logged::Bare(_) => self.items.back().map_or(Offset::default(), |(end, _)| *end),
         };
         let due = match self.marks.back() {
-            Some(mark) => item.index() > mark.index && self.total - mark.before >= mark_bytes,
+            Some(mark) => item.index() > mark.index && self.total.saturating_sub(mark.before) >= mark_bytes,
             None => true,
         };
         let mark = match &item {
@@ -224,14 +229,14 @@ impl Tail {
 
     /// The last entry that may be cut so that `bytes` of the end of the log stay, and `limit` does too.
     pub(crate) fn cut_to_size(&self, bytes: u64, limit: Index) -> Option<Index> {
-        let fits = |mark: &Mark| self.total - mark.before > bytes && mark.index <= limit;
+        let fits = |mark: &Mark| self.total.saturating_sub(mark.before) > bytes && mark.index <= limit;
         let at = self.marks.partition_point(fits).checked_sub(1)?;
         Some(self.marks[at].index.before()).filter(|cut| *cut > self.origin.0)
     }
 
     /// Bytes of the log.
     pub(crate) fn log_bytes(&self) -> u64 {
-        self.total - self.marks.front().map_or(0, |mark| mark.before)
+        self.total.saturating_sub(self.marks.front().map_or(0, |mark| mark.before))
     }
 
     /// Bytes in memory.
@@ -249,7 +254,7 @@ impl Tail {
             let old = self.marks.partition_point(|mark| mark.stamp < older_than);
             old.checked_sub(1).map(|at| self.marks[at].base)
         };
-        let over = self.marks.partition_point(|mark| self.total - mark.before > bytes_max);
+        let over = self.marks.partition_point(|mark| self.total.saturating_sub(mark.before) > bytes_max);
         // The last mark is the last place to cut, also where what follows it is too much.
         let by_bytes = (over > 0).then(|| self.marks[over.min(self.marks.len() - 1)].base);
         by_age.max(by_bytes).map(|offset| offset.min(self.next)).filter(|offset| *offset > self.start)
