@@ -114,7 +114,9 @@ pub enum IdentityError {
         wanted: u64,
     },
     /// There was data, and it is gone.
-    #[error("{path} was in use and its log is gone; a node that forgot what it acknowledged must not start under its old name")]
+    #[error(
+        "{path} was in use and its log is gone; a node that forgot what it acknowledged must not start under its old name"
+    )]
     Emptied {
         /// The directory.
         path: PathBuf,

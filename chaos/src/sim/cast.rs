@@ -23,8 +23,10 @@ const PUBLISHERS: [(&str, u8, bool, std::ops::Range<u16>); 6] = [
 /// Wills: name, seconds of delay, whether the session ends with the connection.
 const MORTALS: [(&str, u32, bool); 3] =
     [("will-now", 0, false), ("will-clean", 0, true), ("will-late", 2, false)];
-/// Subscribers: name, filters, QoS, Share Name, clean.
-const SUBSCRIBERS: [(&str, &[&str], u8, Option<&str>, bool); 11] = [
+/// A subscriber: name, filters, QoS, Share Name, clean.
+type Role = (&'static str, &'static [&'static str], u8, Option<&'static str>, bool);
+
+const SUBSCRIBERS: [Role; 11] = [
     ("sub-exact-q1", &["plain/0/0", "plain/1/1"], 1, None, false),
     ("sub-exact-q2", &["plain/0/1", "kept/0/0"], 2, None, false),
     ("sub-all-q2", &["#"], 2, None, false),

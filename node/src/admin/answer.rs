@@ -233,6 +233,29 @@ fn date(days: u64) -> (u64, u64, u64) {
     (era * 400 + year_of_era + u64::from(month <= 2), month, day)
 }
 
+impl Subscription {
+    /// From a filter as the client wrote it, `$share/name/` included, and its options byte. `None`: they are none.
+    pub fn of(client_id: &str, filter: &str, options: u8, subscription_id: Option<u32>) -> Option<Self> {
+        let options = holdfast_codec::SubscribeOptions::from_u8(options).ok()?;
+        let shared = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
+        let (share, plain) = match shared {
+            Some((share, plain)) => (Some(share.to_owned()), plain),
+            None => (None, filter),
+        };
+        Some(Self {
+            client_id: client_id.to_owned(),
+            filter: plain.to_owned(),
+            share,
+            qos: options.qos.get(),
+            no_local: options.no_local,
+            retain_as_published: options.retain_as_published,
+            retain_handling: options.to_u8() >> 4,
+            subscription_id,
+            lag: None,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -255,28 +278,5 @@ mod tests {
         assert_eq!(text(b"fo"), "\"Zm8=\"");
         assert_eq!(text(b"foo"), "\"Zm9v\"");
         assert_eq!(text(b"foob\xff\xfe"), "\"Zm9vYv/+\"");
-    }
-}
-
-impl Subscription {
-    /// From a filter as the client wrote it, `$share/name/` included, and its options byte. `None`: they are none.
-    pub fn of(client_id: &str, filter: &str, options: u8, subscription_id: Option<u32>) -> Option<Self> {
-        let options = holdfast_codec::SubscribeOptions::from_u8(options).ok()?;
-        let shared = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
-        let (share, plain) = match shared {
-            Some((share, plain)) => (Some(share.to_owned()), plain),
-            None => (None, filter),
-        };
-        Some(Self {
-            client_id: client_id.to_owned(),
-            filter: plain.to_owned(),
-            share,
-            qos: options.qos.get(),
-            no_local: options.no_local,
-            retain_as_published: options.retain_as_published,
-            retain_handling: options.to_u8() >> 4,
-            subscription_id,
-            lag: None,
-        })
     }
 }

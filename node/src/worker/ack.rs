@@ -77,7 +77,8 @@ impl Worker {
     pub(super) fn settle_again(&mut self, key: ConnectionKey) {
         let Some(session) = self.conn(key).and_then(Conn::session) else { return };
         let settling = session.outbound.flights().filter(|flight| flight.step == Step::Settling);
-        let done = settling.filter_map(|flight| Some((flight.share.clone()?, (flight.partition, flight.offset))));
+        let done =
+            settling.filter_map(|flight| Some((flight.share.clone()?, (flight.partition, flight.offset))));
         for (share, done) in done.collect::<Vec<_>>() {
             self.share_done(key, share, done);
         }

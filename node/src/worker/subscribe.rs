@@ -229,7 +229,9 @@ impl Worker {
         session.asking -= 1;
         let version = session.version;
         let conn = &mut self.conns[key.slot as usize];
-        if conn.stalled && let Some(waker) = &conn.waker {
+        if conn.stalled
+            && let Some(waker) = &conn.waker
+        {
             waker.wake_by_ref();
         }
         let session = conn.session().expect("just seen");
