@@ -24,9 +24,9 @@ const PUBLISHERS: [(&str, u8, bool, std::ops::Range<u16>); 6] = [
 const MORTALS: [(&str, u32, bool); 3] =
     [("will-now", 0, false), ("will-clean", 0, true), ("will-late", 2, false)];
 /// A subscriber: name, filters, QoS, Share Name, clean.
-type Role = (&'static str, &'static [&'static str], u8, Option<&'static str>, bool);
+type Part = (&'static str, &'static [&'static str], u8, Option<&'static str>, bool);
 
-const SUBSCRIBERS: [Role; 11] = [
+const SUBSCRIBERS: [Part; 11] = [
     ("sub-exact-q1", &["plain/0/0", "plain/1/1"], 1, None, false),
     ("sub-exact-q2", &["plain/0/1", "kept/0/0"], 2, None, false),
     ("sub-all-q2", &["#"], 2, None, false),
