@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::client::{Client, Heard};
 use common::{Home, wire};
-use wire::{Connect, Message, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ack};
+use wire::{Connect, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, ack};
 
 const TURNS: usize = 60;
 
