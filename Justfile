@@ -8,7 +8,8 @@ default:
     @just --justfile {{justfile()}} --list --unsorted
 
 # Build in release and start a single node on 127.0.0.1 (arguments go to `holdfast start`)
-run *args: build
+run *args: rocksdb
+    {{env}} cargo build --release -p holdfast-node --bin holdfast
     @{{env}} scripts/run.sh {{args}}
 
 # Run all tests, as CI does: Rust, kill tests, then real MQTT clients against a real node
@@ -41,9 +42,11 @@ fix:
 build: rocksdb
     {{env}} cargo build --release --workspace --bins
 
-# Measure the release build beside mosquitto and print the table (arguments: --rounds N, --quick)
+# Time matching and the codec, then the release build beside mosquitto (arguments: --rounds N, --quick)
 bench *args: build
     @scripts/tools.sh bench
+    {{env}} cargo bench -p holdfast-codec --bench publish
+    {{env}} cargo bench -p holdfast-node --bench matching
     {{env}} sh -c '"$CARGO_TARGET_DIR/release/holdfast-chaos" bench --holdfast "$CARGO_TARGET_DIR/release/holdfast" \
         --mosquitto "$(command -v mosquitto || echo /usr/sbin/mosquitto)" "$@"' bench {{args}}
 

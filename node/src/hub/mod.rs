@@ -19,6 +19,7 @@ mod propose;
 mod machine;
 mod tag;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,12 @@ pub struct Hub {
     identity: holdfast_cluster::Identity,
     advertised: String,
     stopping: bool,
+    /// Farthest that group time has been ahead of the monotonic clock, milliseconds.
+    ahead: Cell<u64>,
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What is to be sent to one worker at the end of the turn.
@@ -81,6 +88,8 @@ struct Post {
     settled: Vec<Event>,
     /// It gets the entries of all partitions.
     feeding: bool,
+    /// Refusals it was told of.
+    refusals: u64,
 }
 
 /// A worker waits until everything published before is applied.
@@ -97,9 +106,13 @@ impl Hub {
         self.node.get()
     }
 
-    /// Group time as this node's clock has it, milliseconds.
+    /// Group time as this node's clock has it, milliseconds: it follows the wall clock ahead and never back, so that a
+    /// clock that is set back holds up no deadline.
     fn now(&self) -> u64 {
-        self.clock.wall()
+        let monotonic = millis(self.clock.monotonic());
+        let ahead = self.clock.wall().saturating_sub(monotonic).max(self.ahead.get());
+        self.ahead.set(ahead);
+        monotonic + ahead
     }
 
     fn post(&mut self, worker: u32) -> &mut Post {

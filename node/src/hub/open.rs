@@ -1,5 +1,6 @@
 //! From a data directory to a running hub: open, load, replay, found, and take a boot epoch.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -117,6 +118,10 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
     let mut engine = opening.start(plan.clock.monotonic())?;
     let boot = take_boot(&mut engine, &mut machines, &plan)?;
     let reader = engine.reader();
+    // Group time goes on from the last stamp in the log, whatever the clock says now.
+    let stamps = Machines::groups(route).into_iter().filter_map(|group| engine.status(group));
+    let last = stamps.map(|status| status.stamp.get()).max().unwrap_or(0);
+    let stamped = last.saturating_sub(super::millis(plan.clock.monotonic()));
     let workers = plan
         .workers
         .iter()
@@ -125,6 +130,7 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
             events: Vec::new(),
             settled: Vec::new(),
             feeding: false,
+            refusals: 0,
         })
         .collect();
     let mut hub = Hub {
@@ -150,6 +156,7 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
         identity: plan.identity,
         advertised: plan.advertised,
         stopping: false,
+        ahead: Cell::new(stamped),
     };
     hub.close_boots()?;
     Ok(Opened { hub, reader, boot, route })

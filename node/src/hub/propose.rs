@@ -61,7 +61,7 @@ impl Pending {
 impl Hub {
     /// Takes in the publishes of one worker and turn.
     pub(super) fn accept_publishes(&mut self, batch: Batch) {
-        if self.keeping.full {
+        if self.keeping.full || batch.refusals < self.post(batch.worker).refusals {
             self.refuse(&batch);
             return;
         }
@@ -99,7 +99,9 @@ impl Hub {
         }
         for (stored, count) in runs.into_iter().filter(|(_, count)| *count > 0) {
             let refused = (!stored).then_some(Refused::Full);
-            self.post(batch.worker).settled.push(Event::Settled { partition, count, refused });
+            let post = self.post(batch.worker);
+            post.refusals += u64::from(refused.is_some());
+            post.settled.push(Event::Settled { partition, count, refused });
         }
     }
 

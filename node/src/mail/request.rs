@@ -84,6 +84,9 @@ pub struct Batch {
     pub partition: Partition,
     /// Union of the records' flags.
     pub flags: EntryFlags,
+    /// How many refusals the worker had heard of. What it sent before it heard of the last one is refused too: its
+    /// clients will say the refused messages again, and what came behind them must not come first.
+    pub refusals: u64,
     /// Number of records; acknowledged cumulatively, in order.
     pub count: u32,
     /// The records.

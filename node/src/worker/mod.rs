@@ -122,6 +122,8 @@ pub struct Worker {
     holding: Vec<ConnectionKey>,
     /// Bytes of publishes that are not settled.
     outstanding: usize,
+    /// Refusals heard of.
+    refusals: u64,
     /// Durable sessions here, by session group index.
     durables: Vec<u32>,
     out: Outgoing,
@@ -184,6 +186,7 @@ impl Worker {
             request: 0,
             holding: Vec::new(),
             outstanding: 0,
+            refusals: 0,
             out,
             counters,
             stopping: false,
@@ -284,6 +287,7 @@ impl Worker {
             self.out.requests.push(Request::Publish(crate::mail::Batch {
                 worker: self.place.worker,
                 partition,
+                refusals: self.refusals,
                 flags: std::mem::take(&mut batch.flags),
                 count: std::mem::take(&mut batch.count),
                 bytes: std::mem::take(&mut batch.bytes),

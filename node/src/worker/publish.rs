@@ -266,6 +266,7 @@ impl Worker {
     /// The oldest `count` records of a partition are settled.
     pub(super) fn settled(&mut self, partition: Partition, count: u32, refused: Option<Refused>) {
         let reason = if refused.is_some() { ReasonCode::QuotaExceeded } else { ReasonCode::Success };
+        self.refusals += u64::from(refused.is_some());
         let mut last = None;
         for _ in 0..count {
             let waiting = self.batches[partition.index()].waiting.pop_front();
