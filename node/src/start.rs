@@ -318,7 +318,15 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
+/// What the store may need at once when it is told to stop growing: one memtable written out, and the next
+/// write-ahead log, which is preallocated.
+const RESERVE_BYTES_MIN: u64 = 160 * 1024 * 1024;
+
 fn limits(config: &Config) -> Limits {
+    if config.storage.reserve_bytes < RESERVE_BYTES_MIN {
+        let least = RESERVE_BYTES_MIN;
+        tracing::warn!(least, "storage.reserve_bytes is small: a disk that runs full may stop the node");
+    }
     Limits {
         age: config.retention.age,
         bytes: config.retention.bytes,

@@ -91,7 +91,7 @@ fn a_larger_limit_ends_it_and_what_was_acknowledged_is_there() {
     durable.expect_silence();
 }
 
-/// A file system of 384 MiB in memory: RocksDB sets 70 MiB aside for each write-ahead log; unmounted when it is dropped.
+/// A file system of 768 MiB in memory: RocksDB sets 70 MiB aside for each write-ahead log; unmounted when it is dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -99,7 +99,7 @@ impl SmallDisk {
     fn mount(path: &Path) -> Option<Self> {
         std::fs::create_dir_all(path).expect("a folder");
         let output =
-            Command::new("mount").args(["-t", "tmpfs", "-o", "size=384m", "tmpfs"]).arg(path).output();
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=768m", "tmpfs"]).arg(path).output();
         match output {
             Ok(output) if output.status.success() => Some(Self(path.to_owned())),
             Ok(output) => skip(&String::from_utf8_lossy(&output.stderr)),
@@ -123,10 +123,11 @@ impl Drop for SmallDisk {
 fn a_full_file_system_is_refused_before_it_is_full_and_recovers_without_a_restart() {
     let home = Home::new();
     let Some(disk) = SmallDisk::mount(&home.data()) else { return };
-    home.configure("[storage]\nreserve_bytes = \"24MiB\"\n");
+    // What the store needs to write its memory out, and to begin the next write-ahead log, must fit the reserve.
+    home.configure("[storage]\nreserve_bytes = \"160MiB\"\n");
     let mut node = home.start();
     let ballast = disk.0.join("ballast");
-    std::fs::write(&ballast, vec![1; 200 * 1024 * 1024]).expect("there is room");
+    std::fs::write(&ballast, vec![1; 504 * 1024 * 1024]).expect("there is room");
     let mut publisher = node.clean(5, "publisher");
     fill(&mut publisher, "a");
     assert!(node.running());
@@ -145,7 +146,7 @@ fn a_disk_that_takes_nothing_ends_the_node_with_1_and_loses_nothing_acknowledged
     durable.subscribe("kept", 1);
     drop(durable);
     let ballast = disk.0.join("ballast");
-    std::fs::write(&ballast, vec![1; 280 * 1024 * 1024]).expect("there is room");
+    std::fs::write(&ballast, vec![1; 664 * 1024 * 1024]).expect("there is room");
     let mut publisher = node.clean(5, "publisher");
     let mut acknowledged = 0_u32;
     loop {

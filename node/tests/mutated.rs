@@ -124,6 +124,14 @@ fn nonsense_neither_stops_the_node_nor_disturbs_others() {
     node.kill();
     let node = home.start();
     witness = node.durable(5, "witness").0;
-    witness.expect_silence();
+    // The end of the last message may not have been recorded before the kill: then its PUBREL comes again, and
+    // nothing else does.
+    witness.send(&wire::PINGREQ);
+    let mut heard = witness.expect_any();
+    if heard.kind() == wire::PUBREL {
+        witness.send(&ack(wire::PUBCOMP, heard.id()));
+        heard = witness.expect_any();
+    }
+    assert_eq!(heard.kind(), wire::PINGRESP, "{heard:?}");
     node.stop();
 }

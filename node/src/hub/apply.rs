@@ -25,7 +25,7 @@ impl Hub {
                 for post in self.workers.iter_mut().filter(|post| post.feeding) {
                     post.events.push(Event::Entry(partition, Arc::clone(entry)));
                 }
-                self.keeping.counted(entry.count);
+                self.keeping.counted(entry.payload.len());
                 if let Some(Tag::Publishes(parts)) = tag {
                     self.settle_parts(partition, parts);
                 }

@@ -17,6 +17,8 @@ use crate::state::partition::{Command, CommandKind, Messages, Purge};
 use crate::state::session::op::{Expire, Kind};
 use crate::state::session::{Figures, Sessions};
 
+/// Eight times the bytes of messages between two looks at the space, at the most.
+const LOOK_BYTES: u64 = 256 * 1024 * 1024;
 const SECOND: Duration = Duration::from_secs(1);
 /// Computing floors walks all durable sessions.
 const RETENTION_EVERY: Duration = Duration::from_secs(10);
@@ -48,11 +50,12 @@ pub(super) struct Keeping {
     used: (u64, u64),
     deadlines_at: Duration,
     space_at: Duration,
+    /// Bytes taken in since the last look at the space.
+    unlooked: u64,
     retention_at: Duration,
     flushing: bool,
     /// Flushes run on a thread of their own.
     beside: bool,
-    records: u64,
 }
 
 impl Keeping {
@@ -64,15 +67,15 @@ impl Keeping {
             used: (0, 0),
             deadlines_at: Duration::ZERO,
             space_at: Duration::ZERO,
+            unlooked: 0,
             retention_at: RETENTION_EVERY,
             flushing: false,
             beside,
-            records: 0,
         }
     }
 
-    pub(super) fn counted(&mut self, records: u32) {
-        self.records += u64::from(records);
+    pub(super) fn counted(&mut self, bytes: usize) {
+        self.unlooked += bytes as u64;
     }
 }
 
@@ -84,8 +87,11 @@ impl Hub {
             self.keep_deadlines();
             self.append_late();
         }
-        if now >= self.keeping.space_at {
+        // A fast publisher fills what is held in reserve in less than a second.
+        let much = self.keeping.limits.reserve_bytes.clamp(LOOK_BYTES / 32, LOOK_BYTES) / 8;
+        if now >= self.keeping.space_at || self.keeping.unlooked > much {
             self.keeping.space_at = now + SECOND;
+            self.keeping.unlooked = 0;
             self.keep_space()?;
         }
         if now >= self.keeping.retention_at {
