@@ -121,7 +121,9 @@ impl BenchArgs {
             }
             _ => error,
         })?;
-        if let (Recipe::Holdfast(_), Some(messages)) = (recipe, syncs::messages_per_sync(place.http())?) {
+        if let Recipe::Holdfast(_) = recipe
+            && let Some(messages) = syncs::messages_per_sync(place.http())?
+        {
             figures.set_round("messages_per_sync", messages);
         }
         broker.stop(PATIENCE)?;
