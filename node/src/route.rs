@@ -132,6 +132,12 @@ impl Cover {
     }
 }
 
+/// The worker, of so many of a node, that dispatches a shared subscription. Hub and members must agree on it.
+pub fn dispatcher(share: &str, workers: usize) -> u32 {
+    let workers = u64::try_from(workers).expect("a handful");
+    u32::try_from(hash(share.as_bytes()) % workers).expect("below the number of workers")
+}
+
 /// A stable 64-bit hash, eight bytes a step; its top 12 bits are the slot.
 pub fn hash(bytes: &[u8]) -> u64 {
     const MIX: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -9,7 +9,7 @@ use super::machine::Applied;
 use super::tag::{OpTag, Part, Tag};
 use super::turn::HubError;
 use crate::mail::{Event, From, ShareMember};
-use crate::route::Partition;
+use crate::route::{Partition, dispatcher};
 use crate::state::session::Outcome;
 use crate::state::session::op::{Kind, OutboxDone};
 
@@ -114,10 +114,4 @@ impl Hub {
     fn dispatcher(&self, share: &str) -> u32 {
         dispatcher(share, self.workers.len())
     }
-}
-
-/// The worker of `workers` that dispatches a shared subscription.
-pub(crate) fn dispatcher(share: &str, workers: usize) -> u32 {
-    let workers = u64::try_from(workers).expect("a handful");
-    u32::try_from(crate::route::hash(share.as_bytes()) % workers).expect("below the number of workers")
 }

@@ -39,8 +39,6 @@ pub struct Session {
     pub resumed: bool,
     /// Largest packet the client takes, bytes.
     pub packet_max: u32,
-    /// The client wants reason strings and user properties. MQTT 5.0, 3.1.2.11.7.
-    pub problem_information: bool,
     /// Subscriptions; a freed place is used again.
     pub subscriptions: Vec<Option<Subscription>>,
     /// SUBSCRIBEs and UNSUBSCRIBEs that are not answered.

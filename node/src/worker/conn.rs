@@ -43,8 +43,6 @@ pub struct Hello {
     pub server_keep_alive: Option<u16>,
     /// Session Expiry Interval that we impose, if not the client's.
     pub server_expiry: Option<u32>,
-    /// Request Problem Information.
-    pub problem_information: bool,
     /// Request Response Information.
     pub response_information: bool,
 }

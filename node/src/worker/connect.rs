@@ -116,7 +116,6 @@ impl Worker {
             topic_alias_maximum: properties.topic_alias_maximum,
             server_keep_alive: (keep_alive != connect.keep_alive).then_some(keep_alive),
             server_expiry: (expiry != wanted_expiry).then_some(expiry),
-            problem_information: properties.request_problem_information,
             response_information: properties.request_response_information,
         };
         (hello, attach)
@@ -200,7 +199,6 @@ impl Worker {
             expiry: core.expiry,
             resumed: attached.session_present,
             packet_max: hello.packet_max,
-            problem_information: hello.problem_information,
             subscriptions: Vec::new(),
             asking: 0,
             inbound: Inbound::resume(&core.intents, core.next_token),

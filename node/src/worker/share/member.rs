@@ -8,7 +8,7 @@ use super::Place;
 use crate::mail::{Assign, ConnectionKey, Event, From, Request, ShareMember};
 use crate::metrics::Dropped;
 use crate::record::{Records, records};
-use crate::route::hash;
+use crate::route::dispatcher;
 use crate::session::{Step, Subscription};
 use crate::state::session::op::{ShareJoin, ShareWindow};
 use crate::state::session::record::Position;
@@ -168,7 +168,6 @@ impl Worker {
     }
 
     fn dispatcher(&self, share: &str) -> u32 {
-        let workers = u64::from(self.place.workers);
-        u32::try_from(hash(share.as_bytes()) % workers).expect("below the number of workers")
+        dispatcher(share, self.place.workers as usize)
     }
 }
