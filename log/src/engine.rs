@@ -19,7 +19,7 @@ use std::time::Duration;
 use crate::config::Config;
 use crate::error::LogError;
 use crate::group::{GroupSpec, GroupStatus};
-use crate::id::{GroupId, Offset, ReplicaId, Stamp};
+use crate::id::{BootEpoch, GroupId, NodeId, Offset, ReplicaId, Stamp};
 use crate::journal::Journal;
 use crate::key;
 use crate::key::history::History;
@@ -231,6 +231,12 @@ impl Engine {
     /// All groups, in order.
     pub fn groups(&self) -> Vec<GroupId> {
         self.specs.keys().copied().collect()
+    }
+
+    /// The last boot of a node that is closed in a group, as of what is applied here. `None` where none is,
+    /// and for a group that is unknown or waits for a peer.
+    pub fn closed(&self, group: GroupId, node: NodeId) -> Option<BootEpoch> {
+        self.replicas.get(&group)?.progress.ledger.closed(node)
     }
 
     /// Where a retention would cut: everything stamped before `older_than`, and what exceeds `bytes_max`.

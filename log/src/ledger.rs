@@ -83,7 +83,8 @@ impl Ledger {
         last.copied().unwrap_or_default().next()
     }
 
-    fn closed(&self, node: NodeId) -> Option<BootEpoch> {
+    /// Everything from this node's boots up to this one is refused.
+    pub(crate) fn closed(&self, node: NodeId) -> Option<BootEpoch> {
         self.nodes.get(&node)?.closed
     }
 }

@@ -48,7 +48,10 @@ fn a_closed_boot_is_refused_from_the_moment_of_its_proposal() {
     node.next.clear();
     node.propose(GROUP, Body::CloseBoot { node: NodeId::new(1), boot: BootEpoch::new(1) });
     assert_eq!(node.engine.propose(old.clone()), Err(Refusal::Closed));
+    assert_eq!(node.engine.closed(GROUP, NodeId::new(1)), None, "it is not applied yet");
     node.settle().unwrap();
+    assert_eq!(node.engine.closed(GROUP, NodeId::new(1)), Some(BootEpoch::new(1)));
+    assert_eq!(node.engine.closed(GROUP, NodeId::new(2)), None);
     assert_eq!(node.engine.propose(old), Err(Refusal::Closed));
     node.append(GROUP, 1, 10);
     assert_eq!(node.applied.last().unwrap().proposer.boot, BootEpoch::new(2));
