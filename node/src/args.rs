@@ -3,7 +3,7 @@
 //! clap checks only the shape (and exits with 2 where it is wrong); values go as texts to `config`, which reports
 //! all mistakes of all sources together.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -49,13 +49,13 @@ pub enum Command {
 /// Deeds with certificates.
 #[derive(Debug, Subcommand)]
 pub enum CertCommand {
-    /// Makes a CA and node certificates (not available in this version)
+    /// Makes a private authority and a certificate for each of the nodes 1 to N; overwrites nothing
     New {
         /// The folder to write to
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
-        /// How many nodes
-        #[arg(long, value_name = "N")]
+        /// How many nodes; a certificate more than there are nodes is one in reserve
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
         nodes: u16,
     },
 }
@@ -127,6 +127,24 @@ impl StartArgs {
         }
         Sources { flags, environment: Vec::new(), file: self.config.clone() }.with_environment()
     }
+}
+
+/// What `holdfast cert new` prints when the files are there: what goes where.
+pub fn cert_text(out: &Path, nodes: u16) -> String {
+    let dir = out.display();
+    let mut text =
+        format!("Certificates of {nodes} nodes. Copy to each its own, for example to /etc/holdfast:\n\n");
+    for node in 1..=nodes {
+        text += &format!("  node {node:<5} {dir}/ca.pem  {dir}/node-{node}.pem  {dir}/node-{node}.key\n");
+    }
+    text += "\nand name them in its file of settings, here for node 1:\n\n  node_id = 1\n\n  [cluster.tls]\n";
+    for (key, file) in [("ca", "ca.pem"), ("cert", "node-1.pem"), ("key", "node-1.key")] {
+        text += &format!("  {key} = \"/etc/holdfast/{file}\"\n");
+    }
+    text += &format!(
+        "\nNo node needs {dir}/ca.key: keep it elsewhere, whoever has it can make nodes of this cluster."
+    );
+    text
 }
 
 /// What `holdfast version` prints. `storage_format` is the version of the layout on disk.

@@ -1,10 +1,12 @@
 //! The `holdfast` command.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use holdfast_node::args::{CertCommand, Cli, Command, version_text};
+use holdfast_cluster::link::cert::{self, CertError};
+use holdfast_node::args::{CertCommand, Cli, Command, cert_text, version_text};
 use holdfast_node::config::{Config, LogFormat};
 use holdfast_node::start::{Node, NodeError, chain};
 
@@ -30,9 +32,7 @@ fn main() -> ExitCode {
             Err(mistakes) => complain(&mistakes),
         },
         Command::Status { http } => status(&http),
-        Command::Cert { command: CertCommand::New { .. } } => {
-            complain(&"certificates are for clusters of several nodes, which this version does not have")
-        }
+        Command::Cert { command: CertCommand::New { out, nodes } } => certificates(&out, nodes),
         Command::Version => {
             say(&version_text(holdfast_cluster::FORMAT));
             STOPPED
@@ -53,7 +53,7 @@ fn start(config: &Config) -> u8 {
     let node = match Node::start(config, failed) {
         Ok(node) => node,
         Err(error) => {
-            let wrong = matches!(error, NodeError::Listen { .. } | NodeError::Identity(_));
+            let wrong = matches!(error, NodeError::Listen { .. } | NodeError::Identity(_) | NodeError::Seeds);
             complain(&chain(&error));
             return if wrong { MISUSED } else { FAILED };
         }
@@ -93,6 +93,17 @@ fn signals(asked: std::sync::mpsc::Sender<Option<NodeError>>) -> std::io::Result
         });
     })?;
     Ok(())
+}
+
+fn certificates(out: &Path, nodes: u16) -> u8 {
+    match cert::new(out, nodes) {
+        Ok(_) => {
+            say(&cert_text(out, nodes));
+            STOPPED
+        }
+        Err(error @ CertError::Exists(_)) => complain(&error),
+        Err(error) => complain_as(&chain(&error), FAILED),
+    }
 }
 
 fn status(http: &str) -> u8 {
