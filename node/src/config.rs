@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,10 +55,10 @@ pub struct Config {
     pub node_id: Option<NonZeroU64>,
     /// `data_dir`: where everything is kept.
     pub data_dir: PathBuf,
-    /// `seeds`: at most this node itself in this version.
-    pub seeds: Vec<String>,
     /// `listeners`: addresses to bind; port 0 takes a free port.
     pub listeners: Listeners,
+    /// `cluster`: the other nodes.
+    pub cluster: Cluster,
     /// `partitions`: counts when the cluster is founded.
     pub partitions: u32,
     /// `session_groups`: counts when the cluster is founded.
@@ -95,6 +96,48 @@ pub struct Listeners {
     pub http: SocketAddr,
     /// The link between nodes.
     pub cluster: SocketAddr,
+}
+
+/// `cluster`: how this node and the others find, trust and time each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cluster {
+    /// `HOST:PORT` of the founding nodes; none for a cluster of one.
+    pub seeds: Vec<String>,
+    /// `HOST:PORT` under which the others reach this node; `None`: as the seeds call it, or where it is bound.
+    pub advertise: Option<String>,
+    /// Certificates of the link; `None` only where every address is loopback.
+    pub tls: Option<ClusterTls>,
+    /// Length of one tick of the groups.
+    pub tick: Duration,
+    /// Time between two heartbeats of a leader.
+    pub heartbeat: Duration,
+    /// Shortest time without a leader before an election.
+    pub election_timeout_min: Duration,
+    /// Longest time without a leader before an election.
+    pub election_timeout_max: Duration,
+    /// How long a node that is not heard of is waited for.
+    pub lease: Duration,
+}
+
+/// `cluster.tls`: files in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterTls {
+    /// Certificates of the authorities that are trusted.
+    pub ca: PathBuf,
+    /// This node's certificate.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+impl Cluster {
+    /// Ticks between two heartbeats, and ticks without a leader before an election; rounded up.
+    pub fn ticks(&self) -> (u32, RangeInclusive<u32>) {
+        let ticks = |time: Duration| {
+            u32::try_from(time.as_millis().div_ceil(self.tick.as_millis())).expect("KEYS keeps it small")
+        };
+        (ticks(self.heartbeat), ticks(self.election_timeout_min)..=ticks(self.election_timeout_max))
+    }
 }
 
 /// `log.format`.
@@ -200,7 +243,7 @@ pub fn describe_keys() -> String {
         String::from("Settings (TOML key, default, range; environment HOLDFAST_ and the key in capitals):\n");
     for key in KEYS {
         let default = if key.default.is_empty() { "unset" } else { key.default };
-        text.push_str(&format!("  {:<26} {:<16} {}\n", key.name, default, key.kind));
+        text.push_str(&format!("  {:<30} {:<16} {}\n", key.name, default, key.kind));
     }
     text
 }

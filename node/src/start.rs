@@ -50,6 +50,9 @@ pub enum NodeError {
         /// Why.
         source: std::io::Error,
     },
+    /// Several nodes are asked for, and this version does not form a cluster of them yet.
+    #[error("clusters of several nodes are not available in this version; leave --seeds (cluster.seeds) out")]
+    Seeds,
     /// A thread cannot be started.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -98,6 +101,9 @@ impl Node {
     /// # Errors
     /// When the disk or an address is not to be had; nothing is left running then but what the process ends with.
     pub fn start(config: &Config, failed: Arc<dyn Fn(NodeError) + Send + Sync>) -> Result<Self, NodeError> {
+        if config.cluster.seeds.len() > 1 {
+            return Err(NodeError::Seeds);
+        }
         // Addresses first: a port in use should cost nothing.
         let mqtt = bind("mqtt", config.listeners.mqtt)?;
         let http = bind("http", config.listeners.http)?;
@@ -337,7 +343,14 @@ fn limits(config: &Config) -> Limits {
 }
 
 fn log_config(config: &Config) -> holdfast_log::Config {
-    holdfast_log::Config { tail_cache_bytes: config.storage.tail_cache_bytes as u64, ..Default::default() }
+    let (heartbeat_ticks, election_ticks) = config.cluster.ticks();
+    holdfast_log::Config {
+        tick: config.cluster.tick,
+        heartbeat_ticks,
+        election_ticks,
+        tail_cache_bytes: config.storage.tail_cache_bytes as u64,
+        ..Default::default()
+    }
 }
 
 fn store_config(config: &Config) -> RocksConfig {

@@ -97,12 +97,7 @@ fn every_mistake_of_a_configuration_is_reported_at_once() {
 #[test]
 fn what_this_version_cannot_do_is_refused() {
     let home = Home::new();
-    for args in [
-        &["--seeds", "127.0.0.1:7883,127.0.0.1:7884,127.0.0.1:7885"][..],
-        &["--mqtts", "127.0.0.1:0"],
-        &["--ws", "127.0.0.1:0"],
-        &["--no-such-flag"],
-    ] {
+    for args in [&["--mqtts", "127.0.0.1:0"][..], &["--ws", "127.0.0.1:0"], &["--no-such-flag"]] {
         let (code, text) = home.fails(args);
         assert_eq!(code, MISUSED, "{args:?}: {text}");
         assert!(text.contains(args[0].trim_start_matches('-')), "{args:?}: {text}");

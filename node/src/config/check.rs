@@ -4,24 +4,24 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod cluster;
+
 use super::layers::Layers;
 use super::mistake::{Mistakes, Origin};
 use super::value::Value;
 use super::{Config, Fault, Fsync, Listeners, LogFormat, Mqtt, Retention, Sources, Storage};
 
-const CLUSTERS: &str = "clusters of several nodes are not available in this version";
-
 /// The finished configuration; `None` if a key has no value because it was given badly.
 pub(super) fn finish(layers: &Layers, sources: &Sources, mistakes: &mut Mistakes) -> Option<Config> {
     check_doors(layers, mistakes);
-    check_seeds(layers, mistakes);
+    cluster::check(layers, mistakes);
     check_retention(layers, mistakes);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     Some(Config {
         node_id: NonZeroU64::new(layers.number_or_zero("node_id")?),
         data_dir: PathBuf::from(layers.text("data_dir")?),
-        seeds: layers.list("seeds")?,
         listeners: listeners(layers)?,
+        cluster: cluster::finish(layers)?,
         partitions: narrow(layers.number("partitions")?),
         session_groups: narrow(layers.number("session_groups")?),
         replicas: narrow(layers.number("replicas")?),
@@ -104,24 +104,6 @@ fn check_doors(layers: &Layers, mistakes: &mut Mistakes) {
             );
             mistakes.add(layers.origin(key), key, text);
         }
-    }
-    if layers.address("listeners.cluster").is_some_and(|address| !address.ip().is_loopback()) {
-        mistakes.add(layers.origin("listeners.cluster"), "listeners.cluster", CLUSTERS);
-    }
-}
-
-/// A seed list of this node alone is a cluster of one; more is refused rather than ignored.
-fn check_seeds(layers: &Layers, mistakes: &mut Mistakes) {
-    let (Some(seeds), Some(own)) = (layers.list("seeds"), layers.address("listeners.cluster")) else {
-        return;
-    };
-    let localhost = format!("localhost:{}", own.port());
-    for seed in seeds.iter().filter(|seed| seed.is_empty() || !seed.contains(':')) {
-        mistakes.add(layers.origin("seeds"), "seeds", format!("`{seed}` is not HOST:PORT"));
-    }
-    let is_own = |seed: &String| *seed == own.to_string() || (own.ip().is_loopback() && *seed == localhost);
-    if seeds.len() > 1 || !seeds.iter().all(is_own) {
-        mistakes.add(layers.origin("seeds"), "seeds", CLUSTERS);
     }
 }
 

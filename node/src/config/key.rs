@@ -50,20 +50,30 @@ const fn seconds(min: u64, max: u64) -> Kind {
     Kind::Time { min: Duration::from_secs(min), max: Duration::from_secs(max) }
 }
 
+const fn millis(min: u64, max: u64) -> Kind {
+    Kind::Time { min: Duration::from_millis(min), max: Duration::from_millis(max) }
+}
+
 /// Every key, in the order of docs/configuration.md.
 pub const KEYS: &[Key] = &[
     flag("node_id", "--node-id", count(1, u32::MAX as u64), ""),
     flag("data_dir", "--data-dir", Kind::Text, "holdfast-data"),
-    flag("seeds", "--seeds", Kind::List, ""),
     flag("listeners.mqtt", "--mqtt", Kind::Address, "127.0.0.1:1883"),
     flag("listeners.mqtts", "--mqtts", Kind::Unavailable, ""),
     flag("listeners.ws", "--ws", Kind::Unavailable, ""),
     flag("listeners.wss", "--wss", Kind::Unavailable, ""),
     flag("listeners.http", "--http", Kind::Address, "127.0.0.1:8083"),
     flag("listeners.cluster", "--cluster", Kind::Address, "127.0.0.1:7883"),
-    key("cluster.tls.ca", Kind::Unavailable, ""),
-    key("cluster.tls.cert", Kind::Unavailable, ""),
-    key("cluster.tls.key", Kind::Unavailable, ""),
+    flag("cluster.seeds", "--seeds", Kind::List, ""),
+    key("cluster.advertise", Kind::Text, ""),
+    key("cluster.tls.ca", Kind::Text, ""),
+    key("cluster.tls.cert", Kind::Text, ""),
+    key("cluster.tls.key", Kind::Text, ""),
+    key("cluster.tick", millis(5, 1_000), "50ms"),
+    key("cluster.heartbeat", millis(5, 10_000), "100ms"),
+    key("cluster.election_timeout_min", millis(20, 60_000), "500ms"),
+    key("cluster.election_timeout_max", millis(20, 60_000), "1s"),
+    key("cluster.lease", seconds(2, 600), "6s"),
     flag("partitions", "--partitions", count(1, 1024), "16"),
     key("session_groups", count(1, 512), "8"),
     flag("replicas", "--replicas", count(1, 7), "3"),

@@ -60,12 +60,16 @@ fn a_file_may_set_every_key() {
     let text = r#"
         node_id = 4
         data_dir = "/var/lib/holdfast"
-        seeds = ["127.0.0.1:7883"]
         workers = 2
         allow_anonymous = true
         log.format = "json"
         [listeners]
         mqtt = "0.0.0.0:1883"
+        [cluster]
+        seeds = ["127.0.0.1:7883", "[::1]:7883"]
+        advertise = "localhost:7883"
+        election_timeout_min = "300ms"
+        tls = { ca = "ca.pem", cert = "node-4.pem", key = "node-4.key" }
         [mqtt]
         session_expiry_max = "2h"
         packet_bytes_max = "64KiB"
@@ -84,7 +88,10 @@ fn a_file_may_set_every_key() {
     assert_eq!((config.mqtt.session_expiry_max.as_secs(), config.mqtt.packet_bytes_max), (7200, 65_536));
     assert_eq!((config.storage.fsync, config.storage.bytes_max), (Fsync::UnsafeNone, Some(10 << 30)));
     assert_eq!((config.storage.reserve_bytes, config.mqtt.retained_available), (1000, false));
-    assert_eq!(config.seeds, ["127.0.0.1:7883"]);
+    assert_eq!(config.cluster.seeds, ["127.0.0.1:7883", "[::1]:7883"]);
+    assert_eq!(config.cluster.advertise.as_deref(), Some("localhost:7883"));
+    assert_eq!(config.cluster.tls.as_ref().map(|tls| tls.key.as_path()), Some(Path::new("node-4.key")));
+    assert_eq!(config.cluster.ticks(), (2, 6..=20));
 }
 
 #[test]
@@ -135,17 +142,64 @@ fn other_machines_are_let_in_only_on_purpose() {
 
 #[test]
 fn what_this_version_cannot_do_is_refused() {
-    for seeds in ["127.0.0.1:7883,127.0.0.1:7884", "10.0.0.1:7883", "here"] {
-        let error = load_flags(&[("--seeds", seeds)]).expect_err("refused").to_string();
-        assert!(error.contains("clusters of several nodes are not available in this version"), "{error}");
-    }
-    load_flags(&[("--seeds", "localhost:7883")]).expect("a cluster of one");
     for flag in ["--mqtts", "--ws", "--wss"] {
         let error = load_flags(&[(flag, "127.0.0.1:0")]).expect_err("refused").to_string();
         assert!(error.contains("not available in this version"), "{error}");
     }
-    load_flags(&[("--cluster", "10.0.0.1:7883")]).expect_err("needs certificates");
-    load_file("[cluster.tls]\nca = \"ca.pem\"\n").expect_err("no cluster link yet");
+}
+
+#[test]
+fn seeds_are_host_and_port() {
+    let seeds = |list: &str| load_flags(&[("--seeds", list)]).map(|config| config.cluster.seeds.len());
+    assert_eq!(seeds("localhost:7883,kelp-2.sea:7883,127.0.0.1:7884,[::1]:7883"), Ok(4));
+    for list in
+        ["here", "here:", ":7883", "here:0", "here:70000", "here:+1", "a b:1", "::1:7883", "a:1,,b:1", "a:1,"]
+    {
+        let error = seeds(list).expect_err(list).to_string();
+        assert!(error.contains("--seeds: cluster.seeds") && error.contains("is not HOST:PORT"), "{error}");
+    }
+    let error = seeds("a:1,b:1,a:1").expect_err("twice").to_string();
+    assert!(error.contains("a:1 is named twice"), "{error}");
+    let many: Vec<_> = (0..65).map(|number| format!("kelp-{number}:7883")).collect();
+    let error = seeds(&many.join(",")).expect_err("too many").to_string();
+    assert!(error.contains("65 seeds are too many"), "{error}");
+    assert_eq!(mistakes_of("[cluster]\nadvertise = \"here\"\n"), [(2, "cluster.advertise".to_owned())]);
+}
+
+#[test]
+fn other_machines_are_nodes_only_with_certificates() {
+    let tls = "tls = { ca = \"a\", cert = \"b\", key = \"c\" }\n";
+    for (key, text) in [
+        ("listeners.cluster", "listeners.cluster = \"0.0.0.0:7883\"\n[cluster]\n"),
+        ("cluster.seeds", "[cluster]\nseeds = [\"127.0.0.1:7883\", \"10.0.0.2:7883\"]\n"),
+        ("cluster.advertise", "[cluster]\nadvertise = \"10.0.0.1:7883\"\n"),
+    ] {
+        let error = load_file(text).expect_err("no certificates").to_string();
+        assert!(error.contains(key) && error.contains("holdfast cert new"), "{error}");
+        load_file(&format!("{text}{tls}")).expect("with certificates");
+    }
+    let error = load_file("[cluster.tls]\nca = \"ca.pem\"\n").expect_err("one of three");
+    assert_eq!(
+        error.0.iter().map(|mistake| mistake.key.as_str()).collect::<Vec<_>>(),
+        ["cluster.tls.cert", "cluster.tls.key"]
+    );
+}
+
+#[test]
+fn the_times_of_a_cluster_must_fit_together() {
+    for (line, key) in [
+        ("election_timeout_min = \"2s\"", "cluster.election_timeout_min"),
+        ("election_timeout_max = \"400ms\"", "cluster.election_timeout_max"),
+        ("heartbeat = \"500ms\"", "cluster.heartbeat"),
+        ("tick = \"1s\"", "cluster.election_timeout_min"),
+        ("election_timeout_max = \"4s\"", "cluster.election_timeout_max"),
+        ("lease = \"1s\"", "cluster.lease"),
+    ] {
+        let error = load_file(&format!("[cluster]\n{line}\n")).expect_err(line);
+        assert_eq!(error.0.iter().map(|mistake| mistake.key.as_str()).collect::<Vec<_>>(), [key], "{error}");
+    }
+    let faster = "[cluster]\ntick = \"10ms\"\nheartbeat = \"25ms\"\nelection_timeout_min = \"100ms\"\n";
+    assert_eq!(load_file(faster).expect("faster").cluster.ticks(), (3, 10..=100));
 }
 
 #[test]
