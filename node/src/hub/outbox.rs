@@ -6,7 +6,7 @@ use holdfast_log::GroupId;
 use super::Hub;
 use super::machine::Machines;
 use super::tag::OpTag;
-use crate::record::{Record, Token};
+use crate::record::{Fences, Record, Token};
 use crate::route::{Route, hash};
 use crate::state::session::op::{Kind, ShareLeave};
 use crate::state::session::outbox::{Entry, Task};
@@ -33,6 +33,7 @@ impl Hub {
                         epoch: 0,
                         expiry: will.expiry,
                         token: Some(token),
+                        fences: Fences::default(),
                         topic: &will.topic,
                         properties: &will.properties,
                         payload: &will.payload,

@@ -155,4 +155,6 @@ pub struct ShareFlush {
 pub enum Refused {
     /// No space on the disk, or the quota is used up.
     Full,
+    /// The session has another owner, who has put up a fence.
+    Fenced,
 }

@@ -79,6 +79,8 @@ pub struct Held {
     pub record: Vec<u8>,
     /// Flags of the record.
     pub flags: EntryFlags,
+    /// Once it is settled, its partition has the session's fences.
+    pub fences: bool,
     /// How the client gets to know.
     pub ack: Ack,
     /// Packet Identifier, 0 at QoS 0.

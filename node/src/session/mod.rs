@@ -3,6 +3,7 @@
 
 mod inbound;
 mod outbound;
+mod fencing;
 mod alias;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ use holdfast_log::GroupId;
 
 use crate::state::session::record::Position;
 pub use alias::{AliasesIn, AliasesOut};
+pub use fencing::Fencing;
 pub use inbound::{Ack, Arrival, Held, Inbound, Pending};
 pub use outbound::{Flight, Lag, Outbound, OwedJob, Source, Step};
 
@@ -35,6 +37,8 @@ pub struct Session {
     pub version: Version,
     /// Session Expiry Interval, seconds; 0: ends with the connection.
     pub expiry: u32,
+    /// Fences that it still has to put up.
+    pub fencing: Option<Box<Fencing>>,
     /// It was resumed, so its session group holds what it has received and owes.
     pub resumed: bool,
     /// Largest packet the client takes, bytes.

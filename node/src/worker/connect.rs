@@ -12,7 +12,7 @@ use super::{Close, Conn, Phase, Worker};
 use crate::mail::{ConnectionKey, From, Request};
 use crate::metrics::Connect as Connected;
 use crate::route::hash;
-use crate::session::{AliasesOut, Inbound, Outbound, Session};
+use crate::session::{AliasesOut, Fencing, Inbound, Outbound, Session};
 use crate::state::session::Attached;
 use crate::state::session::op::{Attach, Kind};
 use crate::state::session::record::{Owner, Will};
@@ -197,6 +197,7 @@ impl Worker {
             incarnation: core.incarnation,
             version: hello.version,
             expiry: core.expiry,
+            fencing: Fencing::new(&attached.fences),
             resumed: attached.session_present,
             packet_max: hello.packet_max,
             subscriptions: Vec::new(),

@@ -147,6 +147,8 @@ struct Waiting {
     connection: ConnectionKey,
     /// Its number in the session's order of acknowledgements.
     number: u64,
+    /// Once it is settled, its partition has the session's fences.
+    fences: bool,
     bytes: u32,
 }
 

@@ -8,7 +8,7 @@ use holdfast_codec::{AckKind, PacketId, Publish, Qos, ReasonCode, Version, encod
 use super::deliver::Origin;
 use super::{Close, Conn, Waiting, Worker};
 use crate::mail::{ConnectionKey, From, Refused, Request};
-use crate::record::{EntryFlags, Record};
+use crate::record::{EntryFlags, Fences, Record};
 use crate::route::{Partition, Route, hash};
 use crate::session::{Ack, Arrival, Held};
 use crate::state::session::op::{Intents, Kind, Release};
@@ -48,6 +48,7 @@ impl Worker {
             epoch: u32::try_from(session.epoch & 0xffff_ffff).expect("masked"),
             expiry: publish.properties.message_expiry,
             token: None,
+            fences: Fences::default(),
             topic,
             properties: &publish.properties.forward,
             payload: publish.payload,
@@ -112,6 +113,7 @@ impl Worker {
                     partition: None,
                     record: bytes,
                     flags: EntryFlags::default(),
+                    fences: false,
                     ack: Ack::None,
                     packet_id: 0,
                     intent: None,
@@ -137,6 +139,9 @@ impl Worker {
         record.slot = Route::slot(record.topic);
         let partition = self.place.route.partition_of_slot(record.slot);
         let session = self.conns[key.slot as usize].session().expect("it is open");
+        let carried = session.fencing.as_ref().and_then(|fencing| fencing.carried(partition));
+        let fences = carried.is_some();
+        let record = Record { fences: Fences::of(carried.as_deref().unwrap_or_default()), ..record };
         if ack == Ack::None {
             session.inbound.logged_qos0 += 1;
         }
@@ -146,7 +151,7 @@ impl Worker {
             record.encode(&mut bytes);
             let flags = record.entry_flags();
             let partition = Some(partition);
-            self.hold(key, Held { partition, record: bytes, flags, ack, packet_id, intent: None });
+            self.hold(key, Held { partition, record: bytes, flags, fences, ack, packet_id, intent: None });
             return;
         }
         let number = session.inbound.push(packet_id, ack);
@@ -154,20 +159,19 @@ impl Worker {
         let before = batch.bytes.len();
         record.encode(&mut batch.bytes);
         batch.flags = batch.flags.or(record.entry_flags());
-        let bytes = batch.bytes.len() - before;
-        self.batched(key, partition, number, bytes);
+        let bytes = record_bytes(batch.bytes.len() - before);
+        self.batched(partition, Waiting { connection: key, number, fences, bytes });
     }
 
     /// A record was put into a partition's batch.
-    fn batched(&mut self, connection: ConnectionKey, partition: Partition, number: u64, bytes: usize) {
+    fn batched(&mut self, partition: Partition, waiting: Waiting) {
         let batch = &mut self.batches[partition.index()];
         if batch.count == 0 {
             self.touched.push(partition);
         }
         batch.count += 1;
-        self.outstanding += bytes;
-        let bytes = u32::try_from(bytes).expect("a record fits a packet");
-        batch.waiting.push_back(Waiting { connection, number, bytes });
+        self.outstanding += waiting.bytes as usize;
+        batch.waiting.push_back(waiting);
     }
 
     /// QoS 2. A session that ends with its connection keeps the identifier in memory; a durable one commits it
@@ -190,15 +194,23 @@ impl Worker {
             }
             Arrival::Propose(token) => {
                 record.token = Some(session.inbound.token(session.incarnation, token));
-                let partition = Some(self.place.route.partition_of_slot(record.slot));
+                let partition = self.place.route.partition_of_slot(record.slot);
+                let carried = session.fencing.as_ref().and_then(|fencing| fencing.carried(partition));
+                let record = Record { fences: Fences::of(carried.as_deref().unwrap_or_default()), ..record };
                 let mut bytes = Vec::new();
                 record.encode(&mut bytes);
                 let intent = Some(Intent { packet_id: u32::from(id), hash: message, token });
-                let flags = record.entry_flags();
-                self.hold(
-                    key,
-                    Held { partition, record: bytes, flags, ack: Ack::PubRec, packet_id: id, intent },
-                );
+                let held = Held {
+                    partition: Some(partition),
+                    record: bytes,
+                    flags: record.entry_flags(),
+                    // If it repeats one that is in the log, it is left out with what it carries.
+                    fences: false,
+                    ack: Ack::PubRec,
+                    packet_id: id,
+                    intent,
+                };
+                self.hold(key, held);
             }
         }
     }
@@ -259,13 +271,18 @@ impl Worker {
             let batch = &mut self.batches[partition.index()];
             batch.bytes.extend_from_slice(&held.record);
             batch.flags = batch.flags.or(held.flags);
-            self.batched(key, partition, number, held.record.len());
+            let bytes = record_bytes(held.record.len());
+            self.batched(partition, Waiting { connection: key, number, fences: held.fences, bytes });
         }
     }
 
     /// The oldest `count` records of a partition are settled.
     pub(super) fn settled(&mut self, partition: Partition, count: u32, refused: Option<Refused>) {
-        let reason = if refused.is_some() { ReasonCode::QuotaExceeded } else { ReasonCode::Success };
+        let reason = match refused {
+            None => ReasonCode::Success,
+            Some(Refused::Full) => ReasonCode::QuotaExceeded,
+            Some(Refused::Fenced) => return self.settled_fenced(partition, count),
+        };
         self.refusals += u64::from(refused.is_some());
         let mut last = None;
         for _ in 0..count {
@@ -273,6 +290,9 @@ impl Worker {
             let waiting = waiting.expect("as many wait as were proposed");
             self.outstanding -= waiting.bytes as usize;
             let Some(session) = self.conn(waiting.connection).and_then(Conn::session) else { continue };
+            if let Some(fencing) = session.fencing.as_mut().filter(|_| waiting.fences && refused.is_none()) {
+                fencing.stands(partition);
+            }
             let forgotten = session.inbound.settle(waiting.number, reason);
             if let Some(packet_id) = forgotten.filter(|_| session.durable()) {
                 let op = Release {
@@ -291,6 +311,16 @@ impl Worker {
         }
         if let Some(last) = last {
             self.acknowledge(last);
+        }
+    }
+
+    /// Their sessions have other owners: nothing is acknowledged, and the connections end.
+    fn settled_fenced(&mut self, partition: Partition, count: u32) {
+        for _ in 0..count {
+            let waiting = self.batches[partition.index()].waiting.pop_front();
+            let waiting = waiting.expect("as many wait as were proposed");
+            self.outstanding -= waiting.bytes as usize;
+            self.close(waiting.connection, Close::Ours(ReasonCode::SessionTakenOver));
         }
     }
 
@@ -324,4 +354,8 @@ impl Worker {
             self.close(key, Close::Ours(ReasonCode::QuotaExceeded));
         }
     }
+}
+
+fn record_bytes(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("a record fits a packet")
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::mail::{After, RetainedHit};
-use crate::record::Record;
+use crate::record::{Fences, Record};
 use crate::route::Partition;
 use crate::state::session::record::{self, Owed, Stage, Window};
 
@@ -209,6 +209,7 @@ fn hit(topic: &str) -> RetainedHit {
         epoch: 0,
         expiry: None,
         token: None,
+        fences: Fences::default(),
         topic,
         properties: &[],
         payload: b"x",

@@ -1,22 +1,29 @@
-//! A partition's derived state: retained messages by topic, and the tokens that make a message count once.
+//! A partition's derived state: retained messages by topic, the tokens that make a message count once, and the
+//! fences that keep out owners who lost their session.
 //!
 //! Pure: entry in, [`Changes`] out. Every replica derives the same from the same log.
 
+mod admission;
 mod scan;
 mod token;
+mod fence;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::record::{EntryFlags, Record, records};
+use crate::record::{EntryFlags, Fences, Record, records};
 use crate::state::changes::Changes;
+pub use admission::{Admission, Admitted};
+use fence::Boots;
 pub use scan::Bounds;
 pub use token::Tokens;
 
 const RETAINED: u8 = b'r';
 const TOKENS: u8 = b'k';
+const FENCE: u8 = b'f';
+const CLOSED: u8 = b'b';
 
 /// State of one partition.
 #[derive(Debug, Default)]
@@ -25,6 +32,7 @@ pub struct Messages {
     /// (group time ms, topic) at which a retained message expires.
     deadlines: BTreeSet<(u64, Box<str>)>,
     tokens: Tokens,
+    boots: Boots,
     retained_bytes: u64,
 }
 
@@ -51,24 +59,35 @@ impl Retained {
 }
 
 /// Commands of a partition's log, besides records.
-#[derive(Clone, Copy, PartialEq, prost::Message)]
+#[derive(Clone, PartialEq, prost::Message)]
 pub struct Command {
     /// Which. `None` is a command of a future version: the replica stops.
-    #[prost(oneof = "CommandKind", tags = "1")]
+    #[prost(oneof = "CommandKind", tags = "1, 2")]
     pub kind: Option<CommandKind>,
 }
 
 /// The kinds of command.
-#[derive(Clone, Copy, PartialEq, prost::Oneof)]
+#[derive(Clone, PartialEq, prost::Oneof)]
 pub enum CommandKind {
     /// Remove retained messages whose expiry the entry's stamp has passed.
     #[prost(message, tag = "1")]
     Purge(Purge),
+    /// A proposal of which nothing was left: it is settled all the same.
+    #[prost(message, tag = "2")]
+    Settle(Settle),
 }
 
 /// Remove expired retained messages.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Purge {}
+
+/// Takes the place of an entry of which admission left nothing. Changes nothing.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Settle {
+    /// As in [`crate::record::fenced_ordinals`].
+    #[prost(uint32, repeated, tag = "1")]
+    pub fenced: Vec<u32>,
+}
 
 impl Messages {
     /// Applies the records of an entry that starts at offset `base`.
@@ -81,6 +100,7 @@ impl Messages {
             if let Some(token) = record.token {
                 self.tokens.apply(token, changes);
             }
+            self.boots.apply(&record, changes);
             if record.retain {
                 self.retain(offset, stamp, &record, changes);
             }
@@ -96,7 +116,13 @@ impl Messages {
                     self.remove(&topic, changes);
                 }
             }
+            CommandKind::Settle(_) => {}
         }
+    }
+
+    /// Everything from the boots of `node` up to `boot` is over: what kept their owners out is no longer needed.
+    pub fn close_boot(&mut self, node: u64, boot: u64, changes: &mut Changes) {
+        self.boots.close(node, boot, changes);
     }
 
     /// Takes in one stored row. `false`: it cannot be read.
@@ -105,6 +131,8 @@ impl Messages {
         match key.split_first() {
             Some((&RETAINED, topic)) => self.load_retained(topic, value).is_some(),
             Some((&TOKENS, incarnation)) => self.tokens.load(incarnation, value).is_some(),
+            Some((&FENCE, place)) => self.boots.load_fence(place, value).is_some(),
+            Some((&CLOSED, node)) => self.boots.load_closed(node, value).is_some(),
             _ => false,
         }
     }
@@ -129,6 +157,16 @@ impl Messages {
     /// Has a message with this token been applied, or been settled?
     pub fn repeats(&self, token: crate::record::Token) -> bool {
         self.tokens.repeats(token)
+    }
+
+    /// Has this publisher been taken over by a later owner, whose fence still stands?
+    pub fn fenced(&self, publisher: u64, epoch: u32) -> bool {
+        self.boots.fenced(publisher, epoch)
+    }
+
+    /// Does any fence stand?
+    pub fn has_fences(&self) -> bool {
+        self.boots.has_fences()
     }
 
     /// Is some retained message expired at `now` (group time, ms)?
@@ -158,7 +196,7 @@ impl Messages {
             return;
         }
         let mut bytes = Vec::new();
-        Record { token: None, ..*record }.encode(&mut bytes);
+        Record { token: None, fences: Fences::default(), ..*record }.encode(&mut bytes);
         let mut row = Vec::with_capacity(16 + bytes.len());
         row.extend_from_slice(&offset.to_le_bytes());
         row.extend_from_slice(&stamp.to_le_bytes());

@@ -1,4 +1,7 @@
-//! Retained messages and tokens, against models that are too simple to be wrong.
+//! Retained messages, tokens and fences, against models that are too simple to be wrong.
+
+mod admission;
+mod fence;
 
 use std::collections::BTreeMap;
 
@@ -6,7 +9,7 @@ use holdfast_codec::Qos;
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::Token;
+use crate::record::{Fences, Token};
 
 /// A machine and its rows. After every entry the rows, loaded, must give the same machine.
 #[derive(Default)]
@@ -34,6 +37,12 @@ impl World {
         self.keep(changes);
     }
 
+    fn close_boot(&mut self, node: u64, boot: u64) {
+        let mut changes = Changes::default();
+        self.machine.close_boot(node, boot, &mut changes);
+        self.keep(changes);
+    }
+
     fn keep(&mut self, changes: Changes) {
         for (key, value) in changes.rows {
             match value {
@@ -45,6 +54,8 @@ impl World {
         assert_eq!(reloaded.retained, self.machine.retained);
         assert_eq!(reloaded.deadlines, self.machine.deadlines);
         assert_eq!(reloaded.retained_bytes, self.machine.retained_bytes);
+        assert_eq!(reloaded.tokens, self.machine.tokens);
+        assert_eq!(reloaded.boots, self.machine.boots);
     }
 
     fn reloaded(&self) -> Messages {
@@ -69,6 +80,7 @@ fn retained<'a>(topic: &'a str, payload: &'a [u8]) -> Record<'a> {
         epoch: 1,
         expiry: None,
         token: None,
+        fences: Fences::default(),
         topic,
         properties: &[],
         payload,

@@ -8,12 +8,12 @@ use crate::record::Token;
 use crate::state::changes::Changes;
 
 /// Applied tokens by incarnation.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
     sets: HashMap<u64, Set>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Set {
     lowest_open: u64,
     applied: BTreeSet<u64>,

@@ -10,6 +10,7 @@ use super::op::{Attach, Detach, Kind, Subscribe};
 use super::outbox::{Leave, Outbox, Task};
 use super::record::{Core, Owner, Position, Record, Window};
 use super::share::Share;
+use crate::record::Fence;
 use crate::state::changes::Changes;
 use crate::state::session::key;
 
@@ -54,6 +55,8 @@ pub struct Attached {
     pub session_present: bool,
     /// The connection that owned the client id until now.
     pub previous: Option<Owner>,
+    /// Boots of earlier owners that have not confirmed that they let go. Whoever answers the CONNECT says which.
+    pub fences: Vec<Fence>,
 }
 
 impl Sessions {
@@ -182,7 +185,12 @@ impl Sessions {
         }
         changes.put(key::core(id), &record.core);
         changes.put_counter(self.counter);
-        Outcome::Attached(Box::new(Attached { record: record.clone(), session_present, previous }))
+        Outcome::Attached(Box::new(Attached {
+            record: record.clone(),
+            session_present,
+            previous,
+            fences: Vec::new(),
+        }))
     }
 
     /// A connection that another takes over closes without DISCONNECT: its will is published, unless the session

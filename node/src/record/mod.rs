@@ -1,55 +1,37 @@
 //! The bytes of one Application Message in a partition's entry, and between the workers of a node.
 //!
-//! An entry's payload is one byte of [`EntryFlags`] and then its records. A record, little endian:
+//! A record, little endian:
 //!
 //! | bytes | field |
 //! |---|---|
 //! | 4 | length of what follows |
-//! | 1 | flags: QoS in bits 0..=1, then retain, expiry, token, properties, will |
+//! | 1 | flags: QoS in bits 0..=1, then retain, expiry, token, properties, fences |
 //! | 2 | slot of the topic name |
 //! | 8 | publisher: hash of its client id |
 //! | 4 | owner epoch of the publisher, low half |
 //! | 4 | message expiry interval in seconds, if flagged |
 //! | 24 | token: incarnation, token, lowest open token, if flagged |
+//! | 2 + 16 n | fences: node and boot of each, if flagged |
 //! | 2 + n | topic name |
 //! | 4 + n | properties to forward, as on the wire, if flagged |
 //! | rest | payload |
 
+mod entry;
+mod fence;
+
+#[cfg(test)]
+mod tests;
+
 use holdfast_codec::Qos;
+
+pub use entry::{EntryFlags, Records, assemble, fenced_ordinals, records};
+pub use fence::{Fence, Fences, epoch_below};
 
 const RETAIN: u8 = 0b0000_0100;
 const EXPIRY: u8 = 0b0000_1000;
 const TOKEN: u8 = 0b0001_0000;
 const PROPERTIES: u8 = 0b0010_0000;
-
-/// First byte of an entry's payload: says what the records need at apply, so that a plain entry is not walked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct EntryFlags(u8);
-
-impl EntryFlags {
-    /// Some record is retained or carries a token, so apply must walk the records.
-    pub const STATEFUL: Self = Self(1);
-
-    /// The byte.
-    pub fn get(self) -> u8 {
-        self.0
-    }
-
-    /// From the byte.
-    pub fn from_byte(byte: u8) -> Self {
-        Self(byte)
-    }
-
-    /// Both.
-    pub fn or(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Must apply walk the records?
-    pub fn stateful(self) -> bool {
-        self.0 & 1 != 0
-    }
-}
+const FENCES: u8 = 0b0100_0000;
 
 /// What makes a QoS 2 publish or a will count once in its partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,6 +42,18 @@ pub struct Token {
     pub token: u64,
     /// Everything below is settled: the partition forgets those tokens and refuses them.
     pub lowest_open: u64,
+}
+
+impl Token {
+    /// What makes it the same message, whatever else was settled meanwhile.
+    pub fn identity(self) -> (u64, u64) {
+        (self.incarnation, self.token)
+    }
+
+    /// Was it numbered by the outbox of a session group? Such a message has no owner whose epoch could be too low.
+    pub fn of_outbox(self) -> bool {
+        self.incarnation.trailing_zeros() >= 48
+    }
 }
 
 /// One Application Message as the log keeps it. Borrowed from an entry, or built for one.
@@ -79,6 +73,8 @@ pub struct Record<'a> {
     pub expiry: Option<u32>,
     /// Present for what must count once.
     pub token: Option<Token>,
+    /// From this record on, lower owner epochs of its publisher are refused in its partition.
+    pub fences: Fences<'a>,
     /// Topic Name.
     pub topic: &'a str,
     /// Properties to forward unaltered, as on the wire, in order.
@@ -90,7 +86,8 @@ pub struct Record<'a> {
 impl<'a> Record<'a> {
     /// What the entry that holds it must be flagged with.
     pub fn entry_flags(&self) -> EntryFlags {
-        if self.retain || self.token.is_some() { EntryFlags::STATEFUL } else { EntryFlags::default() }
+        let stateful = self.retain || self.token.is_some() || !self.fences.is_empty();
+        if stateful { EntryFlags::STATEFUL } else { EntryFlags::default() }
     }
 
     /// Appends the record to `out`.
@@ -101,7 +98,8 @@ impl<'a> Record<'a> {
             | if self.retain { RETAIN } else { 0 }
             | if self.expiry.is_some() { EXPIRY } else { 0 }
             | if self.token.is_some() { TOKEN } else { 0 }
-            | if self.properties.is_empty() { 0 } else { PROPERTIES };
+            | if self.properties.is_empty() { 0 } else { PROPERTIES }
+            | if self.fences.is_empty() { 0 } else { FENCES };
         let mut head = [0u8; 19];
         head[4] = flags;
         head[5..7].copy_from_slice(&self.slot.to_le_bytes());
@@ -116,6 +114,7 @@ impl<'a> Record<'a> {
             out.extend_from_slice(&token.token.to_le_bytes());
             out.extend_from_slice(&token.lowest_open.to_le_bytes());
         }
+        self.fences.encode(out);
         let topic_len = u16::try_from(self.topic.len()).expect("a topic name is at most 65535 bytes");
         out.extend_from_slice(&topic_len.to_le_bytes());
         out.extend_from_slice(self.topic.as_bytes());
@@ -156,8 +155,15 @@ impl<'a> Record<'a> {
         } else {
             None
         };
-        let (topic_len, body) = body.split_first_chunk::<2>()?;
-        let topic_len = usize::from(u16::from_le_bytes(*topic_len));
+        let fences = if flags & FENCES != 0 {
+            let (fences, rest) = Fences::decode(body)?;
+            body = rest;
+            fences
+        } else {
+            Fences::default()
+        };
+        let (topic_len, body) = take_u16(body)?;
+        let topic_len = usize::from(topic_len);
         let topic = std::str::from_utf8(body.get(..topic_len)?).ok()?;
         let mut body = body.get(topic_len..)?;
         let properties = if flags & PROPERTIES != 0 {
@@ -175,6 +181,7 @@ impl<'a> Record<'a> {
             epoch: u32::from_le_bytes([head[11], head[12], head[13], head[14]]),
             expiry,
             token,
+            fences,
             topic,
             properties,
             payload: body,
@@ -182,43 +189,9 @@ impl<'a> Record<'a> {
     }
 }
 
-/// The records of an entry's payload, in offset order. Stops at damage, which the checksum rules out.
-pub fn records(payload: &[u8]) -> Records<'_> {
-    Records { rest: payload.get(1..).unwrap_or_default() }
-}
-
-/// Iterator over [`records`].
-#[derive(Clone, Copy, Debug)]
-pub struct Records<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Records<'a> {
-    /// Over records without the flags byte in front.
-    pub fn bare(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
-    }
-
-    /// Passes over `count` records without reading them.
-    pub fn skip_records(&mut self, count: u64) {
-        for _ in 0..count {
-            let Some((len, rest)) = take_u32(self.rest) else { return };
-            self.rest = rest.get(len as usize..).unwrap_or_default();
-        }
-    }
-}
-
-impl<'a> Iterator for Records<'a> {
-    type Item = Record<'a>;
-
-    fn next(&mut self) -> Option<Record<'a>> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let (record, rest) = Record::decode(self.rest).expect("a committed record was encoded whole");
-        self.rest = rest;
-        Some(record)
-    }
+fn take_u16(bytes: &[u8]) -> Option<(u16, &[u8])> {
+    let (raw, rest) = bytes.split_first_chunk::<2>()?;
+    Some((u16::from_le_bytes(*raw), rest))
 }
 
 fn take_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
@@ -228,63 +201,4 @@ fn take_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
 
 fn word(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record<'a>() -> Record<'a> {
-        Record {
-            qos: Qos::AtLeastOnce,
-            retain: false,
-            slot: 17,
-            publisher: 0xdead_beef_0102_0304,
-            epoch: 7,
-            expiry: None,
-            token: None,
-            topic: "a/b",
-            properties: &[],
-            payload: b"hello",
-        }
-    }
-
-    #[test]
-    fn decode_of_encode_is_identity() {
-        let token = Token { incarnation: 1, token: 9, lowest_open: 4 };
-        let all = [
-            record(),
-            Record { retain: true, expiry: Some(60), ..record() },
-            Record {
-                qos: Qos::ExactlyOnce,
-                token: Some(token),
-                properties: &[1, 0],
-                payload: b"",
-                ..record()
-            },
-        ];
-        let mut bytes = vec![EntryFlags::STATEFUL.get()];
-        for one in &all {
-            one.encode(&mut bytes);
-        }
-        assert_eq!(records(&bytes).collect::<Vec<_>>(), all);
-        let mut skipped = records(&bytes);
-        skipped.skip_records(2);
-        assert_eq!(skipped.collect::<Vec<_>>(), all[2..]);
-    }
-
-    #[test]
-    fn any_cut_is_damage() {
-        let mut bytes = Vec::new();
-        Record { expiry: Some(1), properties: &[1, 1], ..record() }.encode(&mut bytes);
-        for cut in 0..bytes.len() {
-            assert_eq!(Record::decode(&bytes[..cut]), None, "cut at {cut}");
-        }
-    }
-
-    #[test]
-    fn only_retained_and_tokens_need_a_walk_at_apply() {
-        assert!(!record().entry_flags().stateful());
-        assert!(Record { retain: true, ..record() }.entry_flags().stateful());
-    }
 }

@@ -1,0 +1,93 @@
+//! Fences as state: what puts them up, what takes them down, and that rows say the same.
+
+use super::*;
+use crate::record::Fence;
+
+fn fenced_at(world: &mut World, offset: u64, epoch: u32, fences: &[Fence]) {
+    let packed = Fences::pack(fences);
+    let record = Record { retain: false, epoch, fences: Fences::of(&packed), ..retained("a", b"1") };
+    world.publish(offset, 0, &[record]);
+}
+
+fn boot(node: u64, boot: u64) -> Fence {
+    Fence { node, boot }
+}
+
+/// Which of the epochs 1 to 9 of publisher 1 are refused.
+fn refused(world: &World) -> Vec<u32> {
+    (1..10).filter(|epoch| world.machine.fenced(1, *epoch)).collect()
+}
+
+#[test]
+fn lower_epochs_are_refused_until_the_boot_is_closed() {
+    let mut world = World::default();
+    fenced_at(&mut world, 0, 4, &[boot(7, 2)]);
+    assert_eq!(refused(&world), [1, 2, 3]);
+    assert!(!world.machine.fenced(2, 1) && !world.machine.fenced(0, 1), "other publishers are let in");
+    world.close_boot(7, 1);
+    world.close_boot(6, 9);
+    assert_eq!(refused(&world), [1, 2, 3], "another boot");
+    world.close_boot(7, 2);
+    assert!(refused(&world).is_empty());
+    assert!(!world.machine.has_fences());
+}
+
+#[test]
+fn a_fence_for_two_boots_stands_until_both_are_closed() {
+    let mut world = World::default();
+    fenced_at(&mut world, 0, 3, &[boot(1, 1), boot(2, 5)]);
+    fenced_at(&mut world, 1, 5, &[boot(3, 1)]);
+    assert_eq!(refused(&world), [1, 2, 3, 4]);
+    world.close_boot(3, 1);
+    world.close_boot(1, 4);
+    assert_eq!(refused(&world), [1, 2]);
+    world.close_boot(2, 5);
+    assert!(!world.machine.has_fences());
+}
+
+#[test]
+fn a_fence_against_a_closed_boot_is_none() {
+    let mut world = World::default();
+    world.close_boot(7, 2);
+    fenced_at(&mut world, 0, 4, &[boot(7, 2), boot(7, 1)]);
+    assert!(!world.machine.has_fences());
+    world.close_boot(7, 1);
+    fenced_at(&mut world, 1, 4, &[boot(7, 2), boot(7, 3)]);
+    assert_eq!(refused(&world), [1, 2, 3]);
+    world.close_boot(7, 3);
+    assert_eq!(world.rows.len(), 1, "the closed boot of one node");
+}
+
+#[test]
+fn epochs_are_compared_around_the_wrap() {
+    let mut world = World::default();
+    fenced_at(&mut world, 0, 2, &[boot(1, 1)]);
+    for (epoch, is) in [(1, true), (0, true), (u32::MAX, true), (2, false), (3, false)] {
+        assert_eq!(world.machine.fenced(1, epoch), is, "epoch {epoch}");
+    }
+}
+
+#[test]
+fn rows_of_fences_are_refused_when_they_are_damaged() {
+    let mut world = World::default();
+    fenced_at(&mut world, 0, 4, &[boot(7, 2)]);
+    world.close_boot(8, 1);
+    assert_eq!(world.rows.len(), 2);
+    for (key, value) in &world.rows {
+        assert!(Messages::default().load(key, value));
+        for cut in 0..value.len() {
+            assert!(!Messages::default().load(key, &value[..cut]), "{key:?} cut at {cut}");
+        }
+        assert!(!Messages::default().load(key, &[&value[..], &[0]].concat()));
+        assert!(!Messages::default().load(&key[..key.len() - 1], value));
+        assert!(!Messages::default().load(&[&key[..], b"x"].concat(), value));
+    }
+}
+
+#[test]
+fn a_retained_message_does_not_keep_its_fences() {
+    let mut world = World::default();
+    let packed = Fences::pack(&[boot(1, 1)]);
+    world.publish(0, 0, &[Record { fences: Fences::of(&packed), ..retained("a", b"1") }]);
+    assert_eq!(world.machine.retained("a").unwrap().record(), retained("a", b"1"));
+}

@@ -1,0 +1,216 @@
+//! A worker whose session was taken over from an owner that did not confirm, and one whose session was taken over.
+//!
+//! No sockets and no hub: the test answers what the worker asks.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+
+use common::wire::{Connect, Message};
+use holdfast_node::codec::{Limits, Qos};
+use holdfast_node::mail::{Batch, ConnectionKey, Event, Refused, Request};
+use holdfast_node::metrics::Counters;
+use holdfast_node::record::{Fence, Records};
+use holdfast_node::route::{Partition, Route};
+use holdfast_node::state::changes::Changes;
+use holdfast_node::state::session::op::Kind;
+use holdfast_node::state::session::{Outcome, Sessions};
+use holdfast_node::worker::{Outgoing, Place, Settings, Tally, Worker};
+
+const FENCES: [Fence; 2] = [Fence { node: 4, boot: 9 }, Fence { node: 5, boot: 1 }];
+
+/// A worker, and the session group that it asks.
+struct Desk {
+    worker: Worker,
+    sessions: Sessions,
+    route: Route,
+    key: ConnectionKey,
+}
+
+impl Desk {
+    /// A 5.0 client is connected; `fences` are those that its CONNECT was answered with.
+    fn connected(connect: Connect<'_>, fences: &[Fence]) -> Self {
+        let route = Route::new(4, 1);
+        let place = Place {
+            worker: 0,
+            workers: 1,
+            node: 1,
+            boot: 1,
+            route,
+            interested: vec![AtomicBool::new(false)].into(),
+            live: vec![AtomicUsize::new(0)].into(),
+            greeted: Arc::new(AtomicUsize::new(0)),
+        };
+        let settings = Settings {
+            limits: Limits::default(),
+            connect_bytes_max: 4_096,
+            connect_timeout_ms: 10_000,
+            receive_maximum: 100,
+            topic_alias_maximum: 0,
+            topic_alias_out_max: 0,
+            keep_alive_max: 0,
+            session_expiry_max: u32::MAX,
+            inflight_max: 100,
+            out_bytes_max: 1 << 20,
+            connections_max: 10,
+            retained_available: true,
+            subscriptions_max: 10,
+            outstanding_bytes_max: 1 << 20,
+            share_window: 64,
+        };
+        let mut worker = Worker::new(place, Arc::new(settings), Tally::new(Counters::new()));
+        let key = worker.accept("127.0.0.1:9".parse().expect("an address"));
+        let mut desk = Self { worker, sessions: Sessions::new(1), route, key };
+        desk.says(&connect.bytes(5));
+        desk.answer(fences);
+        assert_eq!(desk.heard()[0], common::wire::CONNACK);
+        desk
+    }
+
+    fn says(&mut self, bytes: &[u8]) {
+        assert_eq!(self.worker.input(self.key, bytes), bytes.len());
+    }
+
+    /// What the client got since the last call.
+    fn heard(&mut self) -> Vec<u8> {
+        self.worker.conn(self.key).map(|conn| std::mem::take(&mut conn.out)).unwrap_or_default()
+    }
+
+    fn publishes(&mut self, topic: &str, qos: u8, id: u16) {
+        self.says(&Message::new(topic, qos, b"x").id(id).bytes(5));
+    }
+
+    /// Commits what the session group was asked, until nothing more is asked; the publishes that left.
+    fn answer(&mut self, fences: &[Fence]) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        loop {
+            let mut out = Outgoing::default();
+            self.worker.settle(&mut out);
+            if out.requests.is_empty() {
+                return batches;
+            }
+            for request in out.requests {
+                match request {
+                    Request::Publish(batch) => batches.push(batch),
+                    Request::Session { from, op, .. } => {
+                        let event = match self.sessions.apply(0, &op, &mut Changes::default()) {
+                            Outcome::Attached(mut attached) => {
+                                assert!(attached.fences.is_empty(), "whoever answers says which");
+                                attached.fences = fences.to_vec();
+                                Event::Attached(from.connection, attached)
+                            }
+                            outcome => Event::SessionDone {
+                                connection: from.connection,
+                                tag: from.tag,
+                                outcome: Ok(outcome),
+                            },
+                        };
+                        self.worker.event(event);
+                    }
+                    Request::Note { op, .. } => {
+                        assert!(matches!(*op, Kind::Detach(_)), "{op:?}");
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    /// Publishes to a topic and gives what its record carries.
+    fn carries(&mut self, topic: &str, qos: u8, id: u16) -> Vec<Fence> {
+        self.publishes(topic, qos, id);
+        let batches = self.answer(&[]);
+        let [batch] = &batches[..] else { panic!("{batches:?}") };
+        let records: Vec<_> = Records::bare(&batch.bytes).collect();
+        let [record] = &records[..] else { panic!("{records:?}") };
+        assert_eq!(record.topic, topic);
+        assert!(record.fences.is_empty() || batch.flags.stateful());
+        record.fences.iter().collect()
+    }
+
+    fn settled(&mut self, topic: &str, refused: Option<Refused>) {
+        let partition = self.route.partition(topic);
+        self.worker.event(Event::Settled { partition, count: 1, refused });
+    }
+}
+
+/// A topic of another partition than `topic`.
+fn elsewhere(topic: &str) -> String {
+    let route = Route::new(4, 1);
+    let other = |name: &String| -> bool {
+        let partition: Partition = route.partition(name);
+        partition != route.partition(topic)
+    };
+    (0..).map(|number| format!("t{number}")).find(other).expect("there are four partitions")
+}
+
+#[test]
+fn each_partition_gets_the_fences_with_the_first_publish() {
+    let mut desk = Desk::connected(Connect::clean("c"), &FENCES);
+    let other = elsewhere("a");
+    assert_eq!(desk.carries("a", 1, 1), FENCES);
+    // The first is not settled, so it may yet be refused.
+    assert_eq!(desk.carries("a", 1, 2), FENCES);
+    desk.settled("a", None);
+    assert_eq!(desk.carries("a", 1, 3), []);
+    assert_eq!(desk.carries(&other, 2, 4), FENCES);
+    desk.settled(&other, None);
+    assert_eq!(desk.carries(&other, 1, 5), []);
+}
+
+#[test]
+fn a_refused_publish_has_put_up_nothing() {
+    let mut desk = Desk::connected(Connect::clean("c"), &FENCES);
+    assert_eq!(desk.carries("a", 1, 1), FENCES);
+    desk.settled("a", Some(Refused::Full));
+    assert_eq!(desk.carries("a", 1, 2), FENCES);
+    desk.settled("a", None);
+    assert_eq!(desk.carries("a", 1, 3), []);
+}
+
+#[test]
+fn a_message_that_may_be_a_repeat_is_not_relied_on() {
+    let mut desk = Desk::connected(Connect::durable("c"), &FENCES);
+    for id in 1..3 {
+        assert_eq!(desk.carries("a", 2, id), FENCES, "it is left out if it repeats, with what it carries");
+        desk.settled("a", None);
+    }
+    assert_eq!(desk.carries("a", 1, 9), FENCES);
+    desk.settled("a", None);
+    assert_eq!(desk.carries("a", 2, 3), []);
+}
+
+#[test]
+fn a_retained_qos_0_message_carries_the_fences_and_a_live_one_does_not() {
+    let mut desk = Desk::connected(Connect::clean("c"), &FENCES);
+    desk.publishes("a", 0, 0);
+    assert!(desk.answer(&[]).is_empty(), "it does not go through the log");
+    desk.says(&Message::new("a", 0, b"x").retained().bytes(5));
+    let batches = desk.answer(&[]);
+    let record = Records::bare(&batches[0].bytes).next().unwrap();
+    assert_eq!((record.qos, record.fences.iter().collect::<Vec<_>>()), (Qos::AtMostOnce, FENCES.to_vec()));
+}
+
+#[test]
+fn without_a_takeover_nothing_is_carried() {
+    let mut desk = Desk::connected(Connect::durable("c"), &[]);
+    assert_eq!(desk.carries("a", 1, 1), []);
+    assert_eq!(desk.carries("a", 2, 2), []);
+}
+
+#[test]
+fn mqtt_3_1_4_3_an_owner_behind_a_fence_acknowledges_nothing_and_is_closed() {
+    for qos in [1, 2] {
+        let mut desk = Desk::connected(Connect::durable("c"), &[]);
+        desk.publishes("a", qos, 1);
+        desk.publishes("a", qos, 2);
+        assert_eq!(desk.answer(&[])[0].count, 2);
+        desk.settled("a", Some(Refused::Fenced));
+        let heard = desk.heard();
+        assert_eq!(heard, [common::wire::DISCONNECT, 1, 0x8e], "{heard:x?}");
+        // What comes after it is for nobody, whatever it says.
+        desk.settled("a", None);
+        assert!(desk.heard().is_empty() && desk.worker.conn(desk.key).unwrap().closing());
+    }
+}
