@@ -40,7 +40,7 @@ pub use frame::{FRAME_BYTES_MAX, Frame, FrameError, Place, Proposed};
 pub use hello::{Me, PROTOCOLS};
 pub use inbox::Wake;
 pub use lane::{Lane, SLOT_NAMES, SLOTS};
-pub use net::{Incoming, Net, Peer, Reply, Unsent};
+pub use net::{Alone, Incoming, Net, Peer, Reply, Unsent};
 pub use peer::PeerFigures;
 pub use tls::{CertFiles, Certificates, TlsError};
 

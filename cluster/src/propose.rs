@@ -1,11 +1,18 @@
 //! Proposals of this node's boot: numbered per group, kept until committed.
 //!
 //! Invariant: a group's proposals leave in the order of their sequence, and a later one never overtakes an
-//! earlier one that is still open.
+//! earlier one that is still open. A leader takes them in that order only, so whatever is lost on the way is
+//! said again from where it was lost.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
-use holdfast_log::{Body, BootEpoch, Committed, Engine, GroupId, NodeId, Proposal, Refusal, Sequence, Stamp};
+use holdfast_log::{Body, BootEpoch, Committed, GroupId, NodeId, Proposal, Refusal, Sequence, Stamp};
+
+/// After a refusal that time cures the leader is not asked again for this long.
+const PAUSE: Duration = Duration::from_millis(10);
+/// What was sent and is not committed is said again after this long without a commit: a leader has lost it.
+const SAY_AGAIN: Duration = Duration::from_secs(2);
 
 /// The proposals of one boot that are not committed yet. `T` is what the proposer wants back when one is.
 #[derive(Debug)]
@@ -21,6 +28,10 @@ struct Lane<T> {
     /// Sent to no leader yet, or to one that may have lost it, from this position on.
     unsent: usize,
     open: VecDeque<Open<T>>,
+    /// Nothing is sent before.
+    pause: Duration,
+    /// Last time that something was sent or committed.
+    moved: Duration,
 }
 
 #[derive(Debug)]
@@ -42,19 +53,32 @@ impl<T> Proposals<T> {
             next: Sequence::new(1),
             unsent: 0,
             open: VecDeque::new(),
+            pause: Duration::ZERO,
+            moved: Duration::ZERO,
         });
         let sequence = lane.next;
         lane.next = sequence.next();
         lane.open.push_back(Open { sequence, body, tag });
     }
 
-    /// Offers what is queued to the local leaders. What a leader cannot take now stays queued, in order.
+    /// Offers what is queued to the leaders, wherever they are: `offer` takes a proposal on its way or says why
+    /// not. What cannot be taken now stays queued, in order. `now` is monotonic.
     ///
     /// # Errors
     /// A refusal that time does not cure: the boot is closed, or the group is unknown or has stopped.
-    pub fn send(&mut self, engine: &mut Engine, stamp: Stamp) -> Result<(), Refusal> {
+    pub fn send(
+        &mut self,
+        stamp: Stamp,
+        now: Duration,
+        mut offer: impl FnMut(Proposal) -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
         for (group, lane) in &mut self.lanes {
-            while let Some(open) = lane.open.get(lane.unsent) {
+            if lane.unsent > 0 && now > lane.moved + SAY_AGAIN {
+                lane.unsent = 0;
+            }
+            while now >= lane.pause
+                && let Some(open) = lane.open.get(lane.unsent)
+            {
                 let proposal = Proposal {
                     group: *group,
                     node: self.node,
@@ -63,8 +87,16 @@ impl<T> Proposals<T> {
                     body: open.body.clone(),
                     stamp,
                 };
-                match engine.propose(proposal) {
-                    Ok(()) | Err(Refusal::Repeat { .. }) => lane.unsent += 1,
+                match offer(proposal) {
+                    Ok(()) | Err(Refusal::Repeat { .. }) => {
+                        lane.unsent += 1;
+                        lane.moved = now;
+                    }
+                    // Only a leader that is not the one of before can miss what was sent.
+                    Err(Refusal::Gap { expected }) => {
+                        lane.step_back(expected);
+                        break;
+                    }
                     Err(Refusal::NotLeader { .. } | Refusal::NotReady | Refusal::Full) => break,
                     Err(refusal) => return Err(refusal),
                 }
@@ -73,28 +105,69 @@ impl<T> Proposals<T> {
         Ok(())
     }
 
-    /// The leader of `group` changed: everything open is said again, in order.
+    /// The leader of `group` changed, or is connected again: everything open is said again, in order.
     pub fn resend(&mut self, group: GroupId) {
         if let Some(lane) = self.lanes.get_mut(&group) {
             lane.unsent = 0;
+            lane.pause = Duration::ZERO;
         }
     }
 
+    /// A leader elsewhere did not append a proposal. `true`: it never will, because the boot is closed.
+    pub fn refused(&mut self, group: GroupId, refusal: Refusal, now: Duration) -> bool {
+        let Some(lane) = self.lanes.get_mut(&group) else { return false };
+        match refusal {
+            Refusal::Repeat { .. } => {}
+            Refusal::Closed => return true,
+            Refusal::Gap { expected } => lane.step_back(expected),
+            _ => {
+                lane.unsent = 0;
+                lane.pause = now + PAUSE;
+            }
+        }
+        false
+    }
+
+    /// Whether `proposer` is this boot.
+    pub fn are_of(&self, node: NodeId, boot: BootEpoch) -> bool {
+        (self.node, self.boot) == (node, boot)
+    }
+
     /// Takes in a committed entry; the tag comes back when it is one of ours.
-    pub fn committed(&mut self, entry: &Committed) -> Option<T> {
+    pub fn committed(&mut self, entry: &Committed, now: Duration) -> Option<T> {
         let proposer = entry.entry().proposer;
-        if proposer.node != self.node || proposer.boot != self.boot {
+        if !self.are_of(proposer.node, proposer.boot) {
             return None;
         }
         let lane = self.lanes.get_mut(&entry.entry().group)?;
         let first = lane.open.pop_front()?;
         assert_eq!(first.sequence, proposer.sequence, "entries of one proposer are committed in order");
         lane.unsent = lane.unsent.saturating_sub(1);
+        lane.moved = now;
         Some(first.tag)
     }
 
     /// Proposals of `group` that are not committed yet.
     pub fn open(&self, group: GroupId) -> usize {
         self.lanes.get(&group).map_or(0, |lane| lane.open.len())
+    }
+
+    /// The last sequence that was given out in `group`, where it is still open.
+    pub fn last_open(&self, group: GroupId) -> Option<Sequence> {
+        self.lanes.get(&group)?.open.back().map(|open| open.sequence)
+    }
+
+    /// Whether everything of `group` up to `sequence` is committed.
+    pub fn settled(&self, group: GroupId, sequence: Sequence) -> bool {
+        let first = self.lanes.get(&group).and_then(|lane| lane.open.front());
+        first.is_none_or(|open| open.sequence > sequence)
+    }
+}
+
+impl<T> Lane<T> {
+    /// Goes on from `expected`, which the leader lacks, if that was sent.
+    fn step_back(&mut self, expected: Sequence) {
+        let at = self.open.iter().position(|open| open.sequence >= expected);
+        self.unsent = self.unsent.min(at.unwrap_or(self.open.len()));
     }
 }

@@ -140,6 +140,10 @@ impl Node {
             fsync: fsync_name(config.storage.fsync).to_owned(),
             fault: config.fault,
             advertised: cluster.to_string(),
+            members: Vec::new(),
+            net: Box::new(holdfast_cluster::link::Alone),
+            answer: Box::new(|_| None),
+            lease: std::time::Duration::from_secs(6),
         })?;
         let stop = Arc::new(AtomicBool::new(false));
         let shared = Shared { clock, bells, workers, inbox, stop };
@@ -216,7 +220,7 @@ type Failed = Arc<dyn Fn(NodeError) + Send + Sync>;
 impl Shared {
     fn spawn(&self, config: &Config, opened: Opened, failed: &Failed) -> Result<Threads, NodeError> {
         let reads: Arc<Mailbox<Read>> = Arc::new(Mailbox::blocking());
-        let Opened { hub, reader, boot, route } = opened;
+        let Opened { hub, reader, boot, route, .. } = opened;
         let node = hub.node();
         let told = Arc::clone(failed);
         let hub = named("hub", move || hub.run().inspect_err(|error| told(NodeError::Ended(chain(error)))))?;

@@ -83,6 +83,10 @@ impl Node {
             fsync: "always".to_owned(),
             fault: build.fault,
             advertised: String::new(),
+            members: Vec::new(),
+            net: Box::new(holdfast_node::cluster::link::Alone),
+            answer: Box::new(|_| None),
+            lease: std::time::Duration::from_secs(6),
         })
         .map_err(|error| holdfast_node::start::chain(&error))?;
         let (route, reader) = (opened.route, opened.reader);

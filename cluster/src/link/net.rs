@@ -108,3 +108,17 @@ pub trait Net {
     /// From now on these are the other nodes. Connections to any other are closed.
     fn set_peers(&mut self, peers: Vec<Peer>);
 }
+
+/// The net of a cluster of one: nobody is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Alone;
+
+impl Net for Alone {
+    fn send(&mut self, _: NodeId, _: Lane, _: &Frame) -> Result<(), Unsent> {
+        Err(Unsent::Away)
+    }
+
+    fn take(&mut self, _: &mut Vec<Incoming>) {}
+
+    fn set_peers(&mut self, _: Vec<Peer>) {}
+}

@@ -69,8 +69,8 @@ pub struct Replica {
     pub node: u64,
     /// What it is.
     pub state: ReplicaState,
-    /// The last index that is known to be on its disk.
-    pub r#match: u64,
+    /// The last index that is known to be on its disk; only the partition's leader knows it of the others.
+    pub r#match: Option<u64>,
 }
 
 /// What a copy is.
@@ -103,8 +103,8 @@ pub struct Client {
     pub client_id: String,
     /// Whether it has a connection.
     pub state: SessionState,
-    /// The node that serves it, or served it last.
-    pub node: u64,
+    /// The node that serves it, while it is connected.
+    pub node: Option<u64>,
     /// `3.1`, `3.1.1` or `5.0`, as it said last.
     pub protocol: String,
     /// The address of its socket.

@@ -92,7 +92,10 @@ fn table(cluster: &Cluster) -> String {
 }
 
 fn partition_row(partition: &Partition) -> Vec<String> {
-    let lag = |matched: u64| partition.committed.saturating_sub(matched);
+    let lag = |matched: Option<u64>| match matched {
+        Some(matched) => partition.committed.saturating_sub(matched).to_string(),
+        None => "?".to_owned(),
+    };
     let replicas =
         partition.replicas.iter().map(|replica| format!("{} ({})", replica.node, lag(replica.r#match)));
     vec![

@@ -17,7 +17,7 @@ fn client(id: &str) -> Client {
     Client {
         client_id: id.into(),
         state: if id == "a" { SessionState::Connected } else { SessionState::Disconnected },
-        node: 1,
+        node: Some(1),
         protocol: "5.0".into(),
         address: (id == "a").then(|| "127.0.0.1:5".into()),
         since: Time(1_000),
@@ -44,7 +44,7 @@ fn subscription(id: &str, lag: bool) -> Subscription {
 }
 
 fn cluster() -> Cluster {
-    let replica = Replica { node: 1, state: ReplicaState::Leader, r#match: 40 };
+    let replica = Replica { node: 1, state: ReplicaState::Leader, r#match: Some(40) };
     let led = Partition {
         id: 0,
         leader: Some(1),

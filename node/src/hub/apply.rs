@@ -19,7 +19,7 @@ impl Hub {
         let (group, index) = (entry.group, entry.index);
         let (applied, changes) = self.machines.apply(committed)?;
         self.engine.persist(group, index, changes)?;
-        let tag = self.proposals.committed(committed);
+        let tag = self.proposals.committed(committed, self.clock.monotonic());
         match applied {
             Applied::Records(partition) => {
                 for post in self.workers.iter_mut().filter(|post| post.feeding) {
@@ -31,16 +31,35 @@ impl Hub {
                 }
             }
             Applied::Ops(outcomes) => {
-                if let Some(Tag::Ops(tags)) = tag {
-                    for ((op, outcome), tag) in outcomes.into_iter().zip(tags) {
+                let mut tags = if let Some(Tag::Ops(tags)) = tag { tags } else { Vec::new() }.into_iter();
+                for (op, outcome) in outcomes {
+                    self.witness(&op, &outcome);
+                    if let Some(tag) = tags.next() {
                         self.done(&op, outcome, tag);
                     }
                 }
                 self.send_outbox(group);
             }
-            Applied::Boot(_) | Applied::Quiet => {}
+            Applied::Meta(verdict) => self.verdict(verdict, tag),
+            Applied::Closed(node, boot) => {
+                self.boot_closed(group, node, boot);
+                self.send_outbox(group);
+            }
+            Applied::Quiet => {}
         }
         Ok(())
+    }
+
+    /// What every node does about an operation, whoever proposed it.
+    fn witness(&mut self, op: &Kind, outcome: &Outcome) {
+        match (op, outcome) {
+            (Kind::Attach(op), Outcome::Attached(attached)) => self.taken_over(op.owner.node, attached),
+            (Kind::Forget(op), Outcome::Removed(Some(owner))) => {
+                self.fence(*owner, &op.client_id, false);
+            }
+            (Kind::OutboxDone(_), _) => self.attach_ready(),
+            _ => {}
+        }
     }
 
     pub(super) fn settle_parts(&mut self, partition: Partition, parts: Vec<Part>) {
@@ -74,17 +93,11 @@ impl Hub {
                 self.accept_op(group, Kind::OutboxDone(OutboxDone { number }), OpTag::Quiet);
                 self.share_closed(op);
             }
-            (OpTag::Forget(reply), Outcome::Removed(owner)) => {
-                if let (Some(owner), Kind::Forget(op)) = (owner, op) {
-                    self.fence(owner, &op.client_id, false);
-                }
+            (OpTag::Forget(reply), Outcome::Removed(_)) => {
                 // The caller may have gone away meanwhile.
                 let _ = reply.send(true);
             }
             _ => {}
-        }
-        if let Kind::OutboxDone(_) = op {
-            self.attach_ready();
         }
     }
 

@@ -1,42 +1,112 @@
-//! CONNECTs that are committed but not answered yet: the old owner of this node lets go first, and a will that
-//! is due reaches its partition first, so that "offline" never overwrites a later "online".
+//! CONNECTs that are committed but not answered yet: the old owner lets go first, and a will that is due reaches its
+//! partition first, so that "offline" never overwrites a later "online".
+//!
+//! An owner on another node lets go by a word over the net. One that says nothing for half a second is fenced out
+//! instead: dead, frozen or cut off, it can commit nothing in the session group any more, and the new owner's first
+//! message in each partition shuts it out there.
+
+use std::time::Duration;
+
+use holdfast_log::{GroupId, NodeId, Sequence};
 
 use super::Hub;
 use super::tag::OpTag;
+use super::word;
 use crate::mail::{ConnectionKey, Event, From, Released};
+use crate::route::Partition;
 use crate::state::session::Attached;
 use crate::state::session::op::{Kind, WindowOp};
 use crate::state::session::record::{Owner, Window};
+
+/// How long an old owner on another node may take to let go.
+const LET_GO_MAX: Duration = Duration::from_millis(500);
 
 /// A committed CONNECT that waits.
 #[derive(Debug)]
 pub(super) struct Attaching {
     from: From,
     attached: Box<Attached>,
-    /// The old owner, on this node, has not answered yet, or what it handed over is not committed.
+    /// The old owner has not answered yet, or what it handed over is not committed.
     held: bool,
+    /// The old owner on another node is not waited for any longer.
+    deadline: Option<Duration>,
     /// The window of an old owner that closed by itself meanwhile.
     handed: Option<Window>,
 }
 
+/// A session that left for another node.
+#[derive(Debug)]
+pub(super) struct Departing {
+    to: NodeId,
+    epoch: u64,
+    /// The window of a connection that closed by itself meanwhile.
+    handed: Option<Window>,
+    /// Its connection has let go.
+    gone: Option<Gone>,
+}
+
+/// The window of a session that was let go, and what of this node's publishes must be committed before its new owner
+/// may publish.
+type Gone = (Option<Window>, Vec<(GroupId, Sequence)>);
+
 impl Hub {
+    /// A CONNECT of this node is committed.
     pub(super) fn attached(&mut self, from: From, attached: Box<Attached>) {
         let client_id = attached.record.core.client_id.clone();
-        let (mut held, mut handed) = (false, None);
+        let mut attaching = Attaching { from, attached, held: false, deadline: None, handed: None };
         match self.attaching.remove(&client_id) {
             Some(older) => {
                 let superseded = Event::Superseded(older.from.connection);
                 self.post(older.from.worker).events.push(superseded);
-                (held, handed) = (older.held, older.handed);
+                attaching.held = older.held;
+                (attaching.deadline, attaching.handed) = (older.deadline, older.handed);
+                attaching.attached.fence = older.attached.fence;
             }
             None => {
-                if let Some(owner) = attached.previous {
-                    held = self.fence(owner, &client_id, true);
+                if let Some(owner) = attaching.attached.previous {
+                    self.await_owner(owner, &client_id, &mut attaching);
                 }
             }
         }
-        self.attaching.insert(client_id.clone(), Attaching { from, attached, held, handed });
+        self.attaching.insert(client_id.clone(), attaching);
         self.answer(&client_id);
+    }
+
+    fn await_owner(&mut self, owner: Owner, client_id: &str, attaching: &mut Attaching) {
+        if self.fence(owner, client_id, true) {
+            attaching.held = true;
+        } else if !self.machines.meta.is_closed(owner.node, owner.boot) {
+            // It may be at work on another node, or in an earlier boot of this one that is not closed everywhere.
+            let there = owner.node != self.node.get() && self.peers.is_up(NodeId::new(owner.node));
+            attaching.held = there;
+            attaching.deadline = there.then(|| self.clock.monotonic() + LET_GO_MAX);
+            attaching.attached.fence = Some((owner.node, owner.boot));
+        }
+    }
+
+    /// A CONNECT of any node is committed, and its old owner may be here.
+    pub(super) fn taken_over(&mut self, to: u64, attached: &Attached) {
+        let (Some(owner), to) = (attached.previous, NodeId::new(to)) else { return };
+        if to == self.node || (owner.node, owner.boot) != (self.node.get(), self.boot) {
+            return;
+        }
+        let client_id = attached.record.core.client_id.clone();
+        let mut departing = Departing { to, epoch: attached.record.core.epoch, handed: None, gone: None };
+        match self.attaching.remove(&client_id) {
+            // It never had the session: what it waited for is the next owner's to wait for.
+            Some(waiting) => {
+                self.post(waiting.from.worker).events.push(Event::Superseded(waiting.from.connection));
+                if !waiting.held {
+                    departing.gone = Some((waiting.handed, Vec::new()));
+                } else {
+                    departing.handed = waiting.handed;
+                }
+            }
+            None => {
+                self.fence(owner, &client_id, true);
+            }
+        }
+        self.departing.insert(client_id, departing);
     }
 
     /// Tells a connection of this boot to close. `false`: it is none, so nobody will answer.
@@ -53,21 +123,48 @@ impl Hub {
         true
     }
 
-    /// The old owner has let go. What it handed over is committed under the new epoch before the new owner acts on
-    /// it: what was sent under a packet identifier must not be forgotten by a crash.
+    /// The old owner, a connection here, has let go. What it handed over is committed under the new epoch before the
+    /// new owner acts on it: what was sent under a packet identifier must not be forgotten by a crash.
     pub(super) fn released(&mut self, released: Released) {
-        let Some(waiting) = self.attaching.get_mut(&released.client_id) else { return };
-        let window = released.window.or_else(|| waiting.handed.take());
+        if let Some(departing) = self.departing.get_mut(&released.client_id) {
+            let window = released.window.or_else(|| departing.handed.take());
+            departing.gone = Some((window, Vec::new()));
+            return;
+        }
+        self.let_go(&released.client_id, released.window);
+    }
+
+    /// The old owner, on another node, has let go.
+    pub(super) fn released_elsewhere(&mut self, released: word::Released) {
+        let word::Released { client_id, epoch, window } = released;
+        match self.attaching.get_mut(&client_id) {
+            Some(waiting) if waiting.attached.record.core.epoch == epoch && waiting.deadline.is_some() => {
+                waiting.deadline = None;
+                waiting.attached.fence = None;
+                self.let_go(&client_id, window);
+            }
+            _ => {
+                // Whoever waited for it here has lost the session to yet another node.
+                if let Some(departing) = self.departing.get_mut(&client_id) {
+                    departing.gone.get_or_insert((window, Vec::new()));
+                }
+            }
+        }
+    }
+
+    fn let_go(&mut self, client_id: &str, window: Option<Window>) {
+        let Some(waiting) = self.attaching.get_mut(client_id) else { return };
+        let window = window.or_else(|| waiting.handed.take());
         let Some(mut window) = window.filter(|_| waiting.attached.session_present) else {
             waiting.held = false;
-            return self.answer(&released.client_id);
+            return self.answer(client_id);
         };
         // New identifiers start beyond the block that the CONNECT reserved.
         window.reserved = waiting.attached.record.window.reserved;
         waiting.attached.record.window = window.clone();
-        let client_id = released.client_id;
         let epoch = waiting.attached.record.core.epoch;
-        let group = self.route.session_group(&client_id);
+        let group = self.route.session_group(client_id);
+        let client_id = client_id.to_owned();
         let op = Kind::Window(WindowOp { client_id: client_id.clone(), epoch, window });
         self.accept_op(group, op, OpTag::HandedOver(client_id));
     }
@@ -85,6 +182,11 @@ impl Hub {
         let Kind::Detach(op) = op else { return };
         if let Some(waiting) = self.attaching.get_mut(&op.client_id).filter(|waiting| waiting.held) {
             waiting.handed = op.window.clone();
+        } else if let Some(departing) = self.departing.get_mut(&op.client_id) {
+            match &mut departing.gone {
+                Some((window @ None, _)) => *window = op.window.clone(),
+                _ => departing.handed = op.window.clone(),
+            }
         }
     }
 
@@ -93,6 +195,57 @@ impl Hub {
         let waiting: Vec<String> = self.attaching.keys().cloned().collect();
         for client_id in waiting {
             self.answer(&client_id);
+        }
+    }
+
+    /// Goes on without old owners that do not answer.
+    pub(super) fn give_up_owners(&mut self) {
+        let now = self.clock.monotonic();
+        let late = |waiting: &Attaching| waiting.deadline.is_some_and(|deadline| now > deadline);
+        let late = self.attaching.iter().filter(|(_, waiting)| late(waiting));
+        let late: Vec<String> = late.map(|(client_id, _)| client_id.clone()).collect();
+        for client_id in late {
+            if let Some(waiting) = self.attaching.get_mut(&client_id) {
+                waiting.deadline = None;
+                waiting.held = false;
+            }
+            self.answer(&client_id);
+        }
+    }
+
+    /// Notes, at the end of a turn, what must be committed before sessions that left may go on elsewhere.
+    pub(super) fn mark_departing(&mut self) {
+        let (route, proposals) = (self.route, &self.proposals);
+        for departing in self.departing.values_mut() {
+            if let Some((_, marks)) = &mut departing.gone
+                && marks.is_empty()
+            {
+                let groups = route.all_partitions().map(Partition::group);
+                marks.extend(groups.filter_map(|group| Some((group, proposals.last_open(group)?))));
+            }
+        }
+    }
+
+    /// Tells the new owners elsewhere of the sessions that have left.
+    pub(super) fn send_departed(&mut self) {
+        if self.departing.is_empty() {
+            return;
+        }
+        let proposals = &self.proposals;
+        let settled = |marks: &[(GroupId, Sequence)]| {
+            marks.iter().all(|(group, sequence)| proposals.settled(*group, *sequence))
+        };
+        let ready = self
+            .departing
+            .iter()
+            .filter(|(_, departing)| departing.gone.as_ref().is_some_and(|(_, marks)| settled(marks)));
+        let ready: Vec<String> = ready.map(|(client_id, _)| client_id.clone()).collect();
+        for client_id in ready {
+            let Some(departed) = self.departing.remove(&client_id) else { continue };
+            let Departing { to, epoch, gone: Some((window, _)), .. } = departed else { continue };
+            let released = word::Released { client_id, epoch, window };
+            // Unheard, the new owner gives up waiting.
+            let _ = self.say(to, word::Kind::Released(released));
         }
     }
 

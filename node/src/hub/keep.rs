@@ -44,8 +44,10 @@ pub(super) struct Keeping {
     pub(super) limits: Limits,
     /// How writes are synced, as the admin API shows it.
     pub(super) fsync: String,
-    /// New messages are refused.
+    /// New messages are refused: there is no space here, or on another node.
     pub(super) full: bool,
+    /// There is no space here.
+    pub(super) short: bool,
     /// Bytes used and free, as of the last look.
     used: (u64, u64),
     deadlines_at: Duration,
@@ -64,6 +66,7 @@ impl Keeping {
             limits,
             fsync,
             full: false,
+            short: false,
             used: (0, 0),
             deadlines_at: Duration::ZERO,
             space_at: Duration::ZERO,
@@ -84,8 +87,10 @@ impl Hub {
         let now = self.clock.monotonic();
         if now >= self.keeping.deadlines_at {
             self.keeping.deadlines_at = now + super::TICK;
-            self.keep_deadlines();
-            self.append_late();
+            if self.boot > 0 {
+                self.keep_deadlines();
+                self.append_late();
+            }
         }
         // A fast publisher fills what is held in reserve in less than a second.
         let much = self.keeping.limits.reserve_bytes.clamp(LOOK_BYTES / 32, LOOK_BYTES) / 8;
@@ -96,7 +101,9 @@ impl Hub {
         }
         if now >= self.keeping.retention_at {
             self.keeping.retention_at = now + RETENTION_EVERY;
-            self.keep_retention();
+            if self.boot > 0 {
+                self.read_for_retention();
+            }
             self.engine.compact()?;
         }
         if !self.keeping.flushing && self.engine.wants_flush() {
@@ -119,12 +126,14 @@ impl Hub {
     fn keep_deadlines(&mut self) {
         let now = self.now();
         for group in self.route.all_session_groups() {
-            if self.machines.sessions[Machines::session_index(group)].due(now) {
+            let due = self.machines.sessions[Machines::session_index(group)].due(now);
+            if due && self.leading.leads(group) {
                 self.accept_op(group, Kind::Expire(Expire {}), OpTag::Quiet);
             }
         }
         for partition in self.route.all_partitions() {
-            if self.machines.partitions[partition.index()].due(now) {
+            let due = self.machines.partitions[partition.index()].due(now);
+            if due && self.leading.leads(partition.group()) {
                 let command = Command { kind: Some(CommandKind::Purge(Purge {})) };
                 let body = Body::Command(Bytes::from(command.encode_to_vec()));
                 self.proposals.push(partition.group(), body, Tag::Quiet);
@@ -137,10 +146,12 @@ impl Hub {
         let Limits { store_bytes_max, reserve_bytes, .. } = self.keeping.limits;
         let used = usage.log_bytes + usage.state_bytes;
         // Some slack before it opens again, so that it does not flutter.
-        let slack = if self.keeping.full { 20 } else { 0 };
+        let slack = if self.keeping.short { 20 } else { 0 };
         let short = usage.free_bytes < reserve_bytes + reserve_bytes / 100 * slack;
         let over = store_bytes_max > 0 && used + store_bytes_max / 100 * slack > store_bytes_max;
-        let full = short || over;
+        self.keeping.short = short || over;
+        // What one node cannot keep is not replicated as it was promised.
+        let full = self.keeping.short || self.peers.any_full();
         if full != self.keeping.full {
             self.keeping.full = full;
             if full {
@@ -185,9 +196,9 @@ impl Hub {
         });
     }
 
-    /// Cuts each partition where age and bytes say so, but not past what a session needs, unless the hard
-    /// limit says so.
-    fn keep_retention(&mut self) {
+    /// Cuts each partition that is led here where age and bytes say so, but not past what a session needs, unless the
+    /// hard limit says so. The sessions have been read: one that is not here yet begins behind what is here.
+    pub(super) fn cut_all(&mut self) {
         let mut floors = self.machines.next.clone();
         for sessions in &self.machines.sessions {
             sessions.lower_floors(self.machines.route(), &mut floors);
@@ -208,7 +219,7 @@ impl Hub {
     fn cut(&mut self, partition: Partition, start: u64) {
         let group = partition.group();
         let first = self.engine.status(group).map_or(0, |status| status.first_offset.get());
-        if start > first && self.proposals.open(group) == 0 {
+        if start > first && self.leading.leads(group) && self.proposals.open(group) == 0 {
             self.proposals.push(group, Body::LogStart(Offset::new(start)), Tag::Quiet);
         }
     }

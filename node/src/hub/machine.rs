@@ -1,11 +1,11 @@
 //! The machines of all groups, and taking in what is committed.
 
-use holdfast_log::{Committed, GroupId, Kind, StateBatch};
+use holdfast_log::{BootEpoch, Committed, Engine, GroupId, Kind, NodeId, Proposal, Refusal, StateBatch};
 use prost::Message;
 
 use crate::route::{META, Partition, Route};
 use crate::state::changes::Changes;
-use crate::state::meta::{Meta, MetaOp};
+use crate::state::meta::{Meta, MetaOp, Verdict};
 use crate::state::partition::{Command, Messages};
 use crate::state::session::op::Ops;
 use crate::state::session::{Outcome, Sessions};
@@ -28,8 +28,10 @@ pub(super) enum Applied {
     Records(Partition),
     /// Session operations, with an outcome each.
     Ops(Vec<(crate::state::session::op::Kind, Outcome)>),
-    /// A boot epoch was granted.
-    Boot(u64),
+    /// An operation of the meta group.
+    Meta(Verdict),
+    /// Boots of a node are over in this group.
+    Closed(NodeId, BootEpoch),
     /// Nothing that anyone waits for.
     Quiet,
 }
@@ -88,6 +90,20 @@ impl Machines {
         if fine { Ok(()) } else { Err(MachineError::Row { group, key: key.to_vec() }) }
     }
 
+    /// Forgets what was derived of a group: a snapshot has taken its place.
+    pub(super) fn reset(&mut self, group: GroupId) {
+        match Partition::of_group(group) {
+            Some(partition) => self.partitions[partition.index()] = Messages::default(),
+            None if group == META => self.meta = Meta::default(),
+            None => self.sessions[Self::session_index(group)] = Sessions::new(group.get()),
+        }
+    }
+
+    /// Appends at this node's leader, without what must not be in the log.
+    pub(super) fn admit(&mut self, proposal: Proposal, engine: &mut Engine) -> Result<(), Refusal> {
+        engine.propose(proposal)
+    }
+
     /// After the last row of a group.
     pub(super) fn loaded_of(&mut self, group: GroupId) {
         if group != META && Partition::of_group(group).is_none() {
@@ -126,7 +142,8 @@ impl Machines {
                 machine.command(entry.stamp.get(), command.ok_or_else(|| unknown(entry.group))?, changes);
                 Ok(Applied::Quiet)
             }
-            Kind::CloseBoot { .. } | Kind::LogStart { .. } => Ok(Applied::Quiet),
+            Kind::CloseBoot { node, boot } => Ok(Applied::Closed(node, boot)),
+            Kind::LogStart { .. } => Ok(Applied::Quiet),
         }
     }
 
@@ -136,8 +153,8 @@ impl Machines {
             return Ok(Applied::Quiet);
         }
         let op = MetaOp::decode(&*entry.payload).ok().and_then(|op| op.kind);
-        let granted = self.meta.apply(&op.ok_or_else(|| unknown(entry.group))?, changes);
-        Ok(granted.map_or(Applied::Quiet, Applied::Boot))
+        let verdict = self.meta.apply(&op.ok_or_else(|| unknown(entry.group))?, changes);
+        Ok(Applied::Meta(verdict))
     }
 
     fn apply_session(
@@ -160,7 +177,7 @@ impl Machines {
             }
             Kind::CloseBoot { node, boot } => {
                 machine.close_boot(entry.stamp.get(), node.get(), boot.get(), changes);
-                Ok(Applied::Quiet)
+                Ok(Applied::Closed(node, boot))
             }
             Kind::Records | Kind::LogStart { .. } => Err(unknown(entry.group)),
         }

@@ -11,15 +11,20 @@ mod open;
 mod turn;
 mod query;
 mod keep;
+mod reads;
 mod attach;
 mod outbox;
 mod retained;
 mod apply;
+mod boarding;
+mod lead;
+mod net;
 mod propose;
 mod machine;
+mod word;
+mod time;
 mod tag;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,16 +34,24 @@ use holdfast_log::{Effects, Engine, NodeId, Reader};
 
 use crate::clock::Clock;
 use crate::config::Fault;
-use crate::mail::{Event, From, Mailbox, Request};
+use crate::mail::{Event, Mailbox, Request};
 use crate::metrics::Latencies;
 use crate::route::Route;
-use attach::Attaching;
+use attach::{Attaching, Departing};
+use boarding::Boarding;
+use holdfast_cluster::link::Net;
 use keep::Keeping;
 pub use keep::Limits;
+pub use lead::Leaders;
+use lead::Leading;
 use machine::Machines;
+pub use net::Answer;
+use net::Peers;
 pub use open::{OpenError, Opened, Plan, open};
 use propose::Pending;
+use reads::Reads;
 use tag::Tag;
+use time::GroupTime;
 pub use turn::HubError;
 
 /// How often an idle hub looks at its clocks.
@@ -54,12 +67,19 @@ pub struct Hub {
     pending: Pending,
     route: Route,
     node: NodeId,
+    /// The boot that this node serves under; 0: none.
     boot: u64,
+    boarding: Boarding,
+    net: Box<dyn Net + Send>,
+    peers: Peers,
+    leading: Leading,
+    time: GroupTime,
     clock: Arc<dyn Clock>,
     inbox: Arc<Mailbox<Request>>,
     workers: Vec<Post>,
     attaching: BTreeMap<String, Attaching>,
-    barriers: Vec<Barrier>,
+    departing: BTreeMap<String, Departing>,
+    reads: Reads,
     keeping: Keeping,
     /// Highest outbox entry of each session group that is under way.
     outbox_sent: Vec<u64>,
@@ -70,9 +90,9 @@ pub struct Hub {
     late: Vec<crate::mail::Batch>,
     identity: holdfast_cluster::Identity,
     advertised: String,
+    /// Replicas that were asked for.
+    replicas: u32,
     stopping: bool,
-    /// Farthest that group time has been ahead of the monotonic clock, milliseconds.
-    ahead: Cell<u64>,
 }
 
 fn millis(time: Duration) -> u64 {
@@ -92,12 +112,10 @@ struct Post {
     refusals: u64,
 }
 
-/// A worker waits until everything published before is applied.
-#[derive(Debug)]
-struct Barrier {
-    from: From,
-    /// Applied next offset to wait for, by partition.
-    wait: Vec<u64>,
+impl Post {
+    fn new(mailbox: Arc<Mailbox<Event>>) -> Self {
+        Self { mailbox, events: Vec::new(), settled: Vec::new(), feeding: false, refusals: 0 }
+    }
 }
 
 impl Hub {
@@ -106,13 +124,19 @@ impl Hub {
         self.node.get()
     }
 
-    /// Group time as this node's clock has it, milliseconds: it follows the wall clock ahead and never back, so that a
-    /// clock that is set back holds up no deadline.
+    /// Whether this node serves clients.
+    pub fn serving(&self) -> bool {
+        self.boarding.serving()
+    }
+
+    /// Who leads each partition, kept up to date.
+    pub fn leaders(&self) -> Leaders {
+        self.leading.partitions()
+    }
+
+    /// Group time, milliseconds since 1970.
     fn now(&self) -> u64 {
-        let monotonic = millis(self.clock.monotonic());
-        let ahead = self.clock.wall().saturating_sub(monotonic).max(self.ahead.get());
-        self.ahead.set(ahead);
-        monotonic + ahead
+        self.time.now(self.clock.monotonic())
     }
 
     fn post(&mut self, worker: u32) -> &mut Post {

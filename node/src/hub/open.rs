@@ -1,28 +1,28 @@
 //! From a data directory to a running hub: open, load, replay, found, and take a boot epoch.
 
-use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
-use holdfast_cluster::{Identity, Placement, Proposals};
-use holdfast_log::{
-    Body, BootEpoch, Config, Effects, Engine, LogError, NodeId, Opening, Proposal, Reader, Sequence, Stamp,
-    Store,
-};
-use prost::Message;
+use holdfast_cluster::link::Net;
+use holdfast_cluster::{Identity, Member, Placement, Proposals};
+use holdfast_log::{BootEpoch, Config, Effects, LogError, NodeId, Opening, Reader, Store};
 
+use super::boarding::Boarding;
 use super::keep::{Keeping, Limits};
-use super::machine::{Applied, MachineError, Machines};
+use super::lead::{Leaders, Leading};
+use super::machine::{MachineError, Machines};
+use super::net::{Answer, Peers};
 use super::propose::Pending;
+use super::reads::Reads;
+use super::time::GroupTime;
 use super::turn::HubError;
 use super::{Hub, Post};
 use crate::clock::Clock;
 use crate::config::Fault;
 use crate::mail::{Event, Mailbox, Request};
 use crate::metrics::Latencies;
-use crate::route::{META, Partition, Route};
-use crate::state::meta::{Boot, Founding, MetaKind, MetaOp};
+use crate::route::{Partition, Route};
 
 /// Bytes of log replayed at a time.
 const REPLAY_BYTES: u64 = 4 * 1024 * 1024;
@@ -53,8 +53,16 @@ pub struct Plan {
     pub fsync: String,
     /// A fault put in on purpose.
     pub fault: Option<Fault>,
-    /// Address of the cluster link, as the admin API shows it.
+    /// Address of the cluster link, as the others reach it.
     pub advertised: String,
+    /// The founders of the cluster, this node among them; none for a cluster of one.
+    pub members: Vec<Member>,
+    /// The other nodes.
+    pub net: Box<dyn Net + Send>,
+    /// Answers nodes that are no members.
+    pub answer: Answer,
+    /// How long the others wait for a node that is not heard of.
+    pub lease: Duration,
 }
 
 /// Why a hub cannot be opened.
@@ -69,14 +77,6 @@ pub enum OpenError {
     /// The first turns failed.
     #[error(transparent)]
     Hub(#[from] HubError),
-    /// The log says something else than the identity file.
-    #[error("the data belongs to cluster {found}, the identity file says {wanted}")]
-    OtherCluster {
-        /// In the log.
-        found: String,
-        /// In the file.
-        wanted: String,
-    },
     /// The meta group granted no boot epoch.
     #[error("no boot epoch was granted")]
     NoBoot,
@@ -88,21 +88,28 @@ pub struct Opened {
     pub hub: Hub,
     /// Reads the log from other threads.
     pub reader: Reader,
-    /// This boot's epoch.
+    /// This boot's epoch; 0 where the other nodes have to grant it first, which `Event::Boot` then says.
     pub boot: u64,
+    /// Who leads each partition, kept up to date.
+    pub leaders: Leaders,
     /// The table of slots.
     pub route: Route,
 }
 
-/// Opens a hub: afterwards every group has a leader, everything committed is applied, and all earlier boots of
-/// this node are closed.
+/// Opens a hub: everything that is known to be committed is applied. In a cluster of one every group has a leader
+/// afterwards, and all earlier boots of this node are closed.
 ///
 /// # Errors
 /// When the disk is not what it should be; nothing is served then.
 pub fn open(plan: Plan) -> Result<Opened, OpenError> {
     let route = Route::new(plan.identity.partitions, plan.identity.session_groups);
     let node = NodeId::new(plan.identity.node_id);
-    let placement = Placement::of_one(node);
+    let placement = match &*plan.members {
+        [] => Placement::of_one(node),
+        founders => {
+            Placement::of_founders(node, founders.iter().map(|member| NodeId::new(member.node)).collect())
+        }
+    };
     let specs = Machines::groups(route)
         .into_iter()
         .map(|group| placement.spec(group, Partition::of_group(group).is_some()))
@@ -115,39 +122,39 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
     for (partition, next) in route.all_partitions().zip(&mut machines.next) {
         *next = opening.reader().bounds(partition.group()).map_or(0, |(_, next)| next.get());
     }
-    let mut engine = opening.start(plan.clock.monotonic())?;
-    let boot = take_boot(&mut engine, &mut machines, &plan)?;
+    let engine = opening.start(plan.clock.monotonic())?;
     let reader = engine.reader();
     // Group time goes on from the last stamp in the log, whatever the clock says now.
     let stamps = Machines::groups(route).into_iter().filter_map(|group| engine.status(group));
     let last = stamps.map(|status| status.stamp.get()).max().unwrap_or(0);
-    let stamped = last.saturating_sub(super::millis(plan.clock.monotonic()));
-    let workers = plan
-        .workers
-        .iter()
-        .map(|mailbox| Post {
-            mailbox: Arc::clone(mailbox),
-            events: Vec::new(),
-            settled: Vec::new(),
-            feeding: false,
-            refusals: 0,
-        })
-        .collect();
+    let others: BTreeSet<NodeId> = placement.nodes().iter().copied().filter(|other| *other != node).collect();
+    let now = plan.clock.monotonic();
+    let mut boarding = Boarding::new(plan.lease, others.is_empty(), plan.seed);
+    boarding.load(&machines, now);
+    let leading = Leading::new(route);
+    let leaders = leading.partitions();
+    let workers = plan.workers.iter().map(|mailbox| Post::new(Arc::clone(mailbox))).collect();
     let mut hub = Hub {
         engine,
         reader: reader.clone(),
         machines,
-        proposals: Proposals::new(node, BootEpoch::new(boot)),
+        proposals: Proposals::new(node, BootEpoch::new(0)),
         effects: Effects::default(),
         pending: Pending::new(usize::from(route.partitions()), usize::from(route.session_groups())),
         route,
         node,
-        boot,
+        boot: 0,
+        boarding,
+        net: plan.net,
+        peers: Peers::new(others, plan.answer),
+        leading,
+        time: GroupTime::new(last, now),
         clock: plan.clock,
         inbox: plan.inbox,
         workers,
         attaching: BTreeMap::new(),
-        barriers: Vec::new(),
+        departing: BTreeMap::new(),
+        reads: Reads::default(),
         keeping: Keeping::new(plan.limits, plan.fsync, plan.flush_beside),
         outbox_sent: vec![0; usize::from(route.session_groups())],
         latencies: Latencies::new(),
@@ -155,11 +162,13 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
         late: Vec::new(),
         identity: plan.identity,
         advertised: plan.advertised,
+        replicas: plan.replicas,
         stopping: false,
-        ahead: Cell::new(stamped),
     };
-    hub.close_boots()?;
-    Ok(Opened { hub, reader, boot, route })
+    if hub.peers.alone() {
+        hub.begin_alone()?;
+    }
+    Ok(Opened { boot: hub.boot, hub, reader, leaders, route })
 }
 
 fn restore(
@@ -186,89 +195,17 @@ fn restore(
     Ok(())
 }
 
-/// Founds the cluster if that was not done, and asks for the next boot epoch, under a boot of 0 that no node
-/// ever runs with. The first try is refused and says which sequence is expected.
-fn take_boot(engine: &mut Engine, machines: &mut Machines, plan: &Plan) -> Result<u64, OpenError> {
-    let identity = &plan.identity;
-    let founding = Founding {
-        cluster_id: identity.cluster_id.clone(),
-        partitions: u32::from(identity.partitions),
-        session_groups: u32::from(identity.session_groups),
-        replicas: plan.replicas,
-    };
-    let boot = Boot {
-        node: identity.node_id,
-        uuid: identity.node_uuid.clone(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    };
-    let mut effects = Effects::default();
-    let node = NodeId::new(identity.node_id);
-    let mut granted = None;
-    let mut ops = [MetaKind::Boot(boot), MetaKind::Found(founding)].to_vec();
-    let mut sequence = Sequence::new(u64::MAX >> 1);
-    // Each pass elects, commits or applies something; a group of one voter needs a handful.
-    for _ in 0..1_000 {
-        if let Some(op) = ops.last() {
-            let op = MetaOp { kind: Some(op.clone()) };
-            let body = Body::Command(Bytes::from(op.encode_to_vec()));
-            let stamp = Stamp::new(plan.clock.wall());
-            let proposal =
-                Proposal { group: META, node, boot: BootEpoch::new(0), seq: sequence, body, stamp };
-            match engine.propose(proposal) {
-                Ok(()) => {
-                    ops.pop();
-                    sequence = sequence.next();
-                }
-                Err(holdfast_log::Refusal::Gap { expected }) => sequence = expected,
-                Err(holdfast_log::Refusal::Repeat { .. }) => sequence = sequence.next(),
-                Err(_) => {}
-            }
-        }
-        engine.collect(&mut effects)?;
-        engine.commit(&mut effects)?;
-        for committed in effects.committed.drain(..) {
-            let (applied, changes) = machines.apply(&committed)?;
-            engine.persist(committed.entry().group, committed.entry().index, changes)?;
-            if let Applied::Boot(boot) = applied {
-                granted = Some(boot);
-            }
-        }
-        effects.clear();
-        if let Some(boot) = granted {
-            return check_cluster(machines, identity).map(|()| boot);
-        }
-        engine.tick(plan.clock.monotonic());
-    }
-    Err(OpenError::NoBoot)
-}
-
-fn check_cluster(machines: &Machines, identity: &Identity) -> Result<(), OpenError> {
-    match machines.meta.founding() {
-        Some(founding) if founding.cluster_id != identity.cluster_id => Err(OpenError::OtherCluster {
-            found: founding.cluster_id.clone(),
-            wanted: identity.cluster_id.clone(),
-        }),
-        _ => Ok(()),
-    }
-}
-
 impl Hub {
-    /// Commits into every group that all earlier boots of this node are over.
-    fn close_boots(&mut self) -> Result<(), HubError> {
-        let before = BootEpoch::new(self.boot - 1);
-        let groups: Vec<_> =
-            Machines::groups(self.route).into_iter().filter(|group| *group != META).collect();
-        for group in &groups {
-            let body = Body::CloseBoot { node: self.node, boot: before };
-            self.proposals.push(*group, body, super::Tag::Quiet);
-        }
+    /// Nobody else is needed: goes on until this node may serve.
+    fn begin_alone(&mut self) -> Result<(), OpenError> {
         let mut none = Vec::new();
-        while groups.iter().any(|group| self.proposals.open(*group) > 0) {
+        // Each turn elects, founds, grants or closes something; a handful is enough.
+        for _ in 0..1_000 {
+            if self.serving() {
+                return Ok(());
+            }
             self.turn(&mut none)?;
         }
-        for group in self.route.all_session_groups() {
-            self.send_outbox(group);
-        }
-        self.turn(&mut none)
+        Err(OpenError::NoBoot)
     }
 }

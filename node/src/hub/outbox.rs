@@ -7,13 +7,16 @@ use super::Hub;
 use super::machine::Machines;
 use super::tag::OpTag;
 use crate::record::{Fences, Record, Token};
-use crate::route::{Route, hash};
+use crate::route::{Partition, Route, hash};
 use crate::state::session::op::{Kind, ShareLeave};
 use crate::state::session::outbox::{Entry, Task};
 
 impl Hub {
     /// Starts what is new in the outbox of a session group that this node leads.
     pub(super) fn send_outbox(&mut self, group: GroupId) {
+        if self.boot == 0 || !self.leading.leads(group) || Partition::of_group(group).is_some() {
+            return;
+        }
         let at = Machines::session_index(group);
         let outbox = self.machines.sessions[at].outbox();
         let Some(lowest_open) = outbox.lowest_open() else { return };

@@ -6,6 +6,7 @@ use prost::Message;
 
 use super::Hub;
 use super::machine::Machines;
+use super::net::Way;
 use super::tag::{OpTag, Part, Tag};
 use crate::config::Fault;
 use crate::mail::{Batch, Event, Refused};
@@ -189,7 +190,15 @@ impl Hub {
                 self.proposals.push(group, body, Tag::Ops(std::mem::take(tags)));
             }
         }
-        self.proposals.send(&mut self.engine, stamp)?;
+        let mut way = Way {
+            node: self.node,
+            engine: &mut self.engine,
+            net: &mut *self.net,
+            leading: &self.leading,
+            peers: &self.peers,
+            machines: &mut self.machines,
+        };
+        self.proposals.send(stamp, self.clock.monotonic(), |proposal| way.offer(proposal))?;
         Ok(new)
     }
 }

@@ -67,6 +67,9 @@ impl Hub {
         if self.stopping {
             reasons.push(Reason { code: "stopping".into(), detail: "the node is stopping".into() });
         }
+        if let Some(detail) = self.not_serving() {
+            reasons.push(Reason { code: "no_lease".into(), detail });
+        }
         for status in self.statuses().iter().filter(|status| status.role.leader.is_none()) {
             let detail = format!("group {} has no leader", status.group);
             reasons.push(Reason { code: "no_leader".into(), detail });
@@ -75,33 +78,40 @@ impl Hub {
     }
 
     fn cluster(&self) -> Cluster {
-        let node = self.node.get();
         let partitions = self.route.all_partitions().filter_map(|partition| {
-            let status = self.engine.status(partition.group())?;
+            let group = partition.group();
+            let status = self.engine.status(group)?;
+            let leader = self.leading.leader(group);
+            let replicas = status.replicas.iter().map(|replica| Replica {
+                node: replica.node.get(),
+                state: if leader == Some(replica.node) {
+                    ReplicaState::Leader
+                } else {
+                    ReplicaState::Follower
+                },
+                r#match: replica.matched.map(holdfast_log::Index::get),
+            });
             Some(PartitionView {
                 id: u32::from(partition.get()),
-                leader: status.role.leader.map(|_| node),
+                leader: leader.map(holdfast_log::NodeId::get),
                 term: status.term().get(),
-                replicas: vec![Replica {
-                    node,
-                    state: if status.role.leads { ReplicaState::Leader } else { ReplicaState::Follower },
-                    r#match: status.last.get(),
-                }],
+                replicas: replicas.collect(),
                 first_offset: status.first_offset.get(),
                 next_offset: status.next_offset.get(),
                 committed: status.committed.get(),
             })
         });
+        let nodes = self.machines.meta.nodes().map(|(id, node)| Node {
+            id,
+            address: node.address.clone(),
+            state: if self.boarding.is_alive(id) { NodeState::Alive } else { NodeState::Dead },
+            version: node.version.clone(),
+        });
         Cluster {
             cluster_id: self.identity.cluster_id.clone(),
-            node_id: node,
+            node_id: self.node.get(),
             fsync: self.keeping.fsync.clone(),
-            nodes: vec![Node {
-                id: node,
-                address: self.advertised.clone(),
-                state: NodeState::Alive,
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-            }],
+            nodes: nodes.collect(),
             partitions: partitions.collect(),
         }
     }
@@ -132,7 +142,7 @@ impl Hub {
         Client {
             client_id: core.client_id.clone(),
             state: if connected { SessionState::Connected } else { SessionState::Disconnected },
-            node: self.node.get(),
+            node: core.owner.map(|owner| owner.node),
             protocol: match core.level {
                 3 => "3.1",
                 4 => "3.1.1",
@@ -182,8 +192,13 @@ impl Hub {
             self.accept_op(group, Kind::Forget(Forget { client_id }), OpTag::Forget(reply));
             return;
         }
-        if let Some(owner) = owner {
-            self.fence(owner, &client_id, false);
+        if let Some(owner) = owner
+            && !self.fence(owner, &client_id, false)
+        {
+            let disconnect = super::word::Disconnect { client_id, owner };
+            // A node that is not there has no connections either.
+            let _ =
+                self.say(holdfast_log::NodeId::new(owner.node), super::word::Kind::Disconnect(disconnect));
         }
         let _ = reply.send(true);
     }

@@ -1,5 +1,7 @@
 //! What is remembered with a proposal until it is committed.
 
+use std::time::Duration;
+
 use holdfast_log::GroupId;
 
 use crate::mail::{From, ShareMember};
@@ -11,6 +13,8 @@ pub(super) enum Tag {
     Publishes(Vec<Part>),
     /// Session operations, one for each.
     Ops(Vec<OpTag>),
+    /// The renewal of this node's lease, and when it was sent.
+    Renew(Duration),
     /// Nobody waits.
     Quiet,
 }

@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use holdfast_log::{LogError, Refusal};
+use holdfast_log::{Effects, LogError, Refusal};
 
 use super::machine::MachineError;
 use super::tag::OpTag;
-use super::{Barrier, Hub, TICK};
+use super::{Hub, TICK};
 use crate::mail::{Event, From, Request};
+use crate::route::{META, Partition};
 use crate::state::session::op::Kind;
+
+/// Rounds of a turn: what one group's progress brings about in others is done at once, but not for ever.
+const ROUNDS_MAX: usize = 64;
 
 /// What ends the process: the disk, or a log that this program must not go on with.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +32,25 @@ pub enum HubError {
     /// A thread to flush on cannot be started.
     #[error("cannot start a thread to flush on")]
     Thread(#[source] std::io::Error),
+    /// The node's number belongs to another directory.
+    #[error(
+        "this cluster knows node {node} by another directory ({uuid}); a directory that was lost or copied must not \
+         serve under its old number"
+    )]
+    Stranger {
+        /// The number.
+        node: u64,
+        /// UUID of the directory that has it.
+        uuid: String,
+    },
+    /// The cluster that was founded is another one.
+    #[error("the data belongs to cluster {found}, the identity file says {wanted}")]
+    OtherCluster {
+        /// In the log.
+        found: String,
+        /// In the file.
+        wanted: String,
+    },
     /// A replica met something that it must not skip.
     #[error("replica of {group} stopped: {fault}")]
     Stopped {
@@ -50,6 +73,7 @@ impl Hub {
             inbox.wait(TICK, &mut requests);
             self.turn(&mut requests)?;
         }
+        self.hand_over()?;
         self.keep_last()
     }
 
@@ -60,28 +84,71 @@ impl Hub {
     pub fn turn(&mut self, requests: &mut Vec<Request>) -> Result<(), HubError> {
         let start = self.clock.monotonic();
         let any = !requests.is_empty();
+        self.time.look(self.clock.wall(), start);
+        self.take_in()?;
         for request in requests.drain(..) {
             self.accept(request)?;
         }
+        self.ask_barriers();
         self.engine.tick(self.clock.monotonic());
+        self.board();
         self.keep()?;
-        loop {
-            let new = self.propose().map_err(HubError::Refused)?;
-            let moved = self.advance()?;
-            if !new && !moved {
-                break;
-            }
-        }
+        self.pulse();
+        self.balance();
+        self.give_up_owners();
+        self.settle()?;
         if any {
             self.latencies.commit.record(self.clock.monotonic() - start);
         }
-        self.pass_barriers();
+        self.pass_reads();
+        self.mark_departing();
+        self.send_departed();
         self.hand_out();
+        match self.boarding.stranger.take() {
+            Some(uuid) => Err(HubError::Stranger { node: self.node.get(), uuid }),
+            None => self.check_cluster(),
+        }
+    }
+
+    /// Proposes, writes and applies until nothing is left to do without others.
+    fn settle(&mut self) -> Result<(), HubError> {
+        for _ in 0..ROUNDS_MAX {
+            let new = match self.propose() {
+                Err(Refusal::Closed) => {
+                    self.lose("its boot is closed");
+                    false
+                }
+                other => other.map_err(HubError::Refused)?,
+            };
+            let moved = self.advance()?;
+            if !new && !moved && !self.engine.is_busy() {
+                return Ok(());
+            }
+        }
+        // The rest is for the next turn, which comes at once.
+        self.inbox.nudge();
         Ok(())
     }
 
+    fn check_cluster(&self) -> Result<(), HubError> {
+        match self.machines.meta.founding() {
+            Some(founding) if founding.cluster_id != self.identity.cluster_id => {
+                Err(HubError::OtherCluster {
+                    found: founding.cluster_id.clone(),
+                    wanted: self.identity.cluster_id.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn accept(&mut self, request: Request) -> Result<(), HubError> {
+        if self.boot == 0 && request.needs_boot() {
+            // Its connection is closed, or will be before it hears of anything.
+            return Ok(());
+        }
         match request {
+            Request::Publish(batch) if batch.boot != self.boot => {}
             Request::Publish(batch) => self.accept_publishes(batch),
             Request::Session { from, group, op } => {
                 let op = *op;
@@ -111,7 +178,7 @@ impl Hub {
                 let tag = OpTag::ShareFlush { worker: flush.worker, tag: flush.tag };
                 self.accept_op(group, Kind::ShareWindow(flush.window), tag);
             }
-            Request::Barrier(from) => self.accept_barrier(from),
+            Request::Barrier(from, cover) => self.accept_barrier(from, cover),
             Request::Retained(scan) => self.scan_retained(&scan),
             Request::Released(released) => self.released(*released),
             Request::Query(query) => self.query(query),
@@ -131,17 +198,13 @@ impl Hub {
         self.post(worker).events.push(Event::SessionDone { connection, tag, outcome });
     }
 
-    fn accept_barrier(&mut self, from: From) {
-        // What was accepted before is pending or proposed; its offsets follow the applied ones.
-        let wait = Vec::new();
-        self.barriers.push(Barrier { from, wait });
-    }
-
     /// Collects, commits and applies. `true`: something was applied, which may have left more to propose.
     fn advance(&mut self) -> Result<bool, HubError> {
         let mut effects = std::mem::take(&mut self.effects);
         let start = self.clock.monotonic();
         self.engine.collect(&mut effects)?;
+        self.send_messages(&mut effects.send_now);
+        self.send_bulk(&mut effects.bulk);
         let gathered = self.clock.monotonic();
         let syncs = self.engine.figures().syncs;
         self.engine.commit(&mut effects)?;
@@ -150,18 +213,19 @@ impl Hub {
             self.latencies.append.record(gathered - start);
             self.latencies.fsync.record(synced - gathered);
         }
+        self.send_messages(&mut effects.send_after);
         if let Some((group, fault)) = effects.stopped.first() {
             return Err(HubError::Stopped { group: *group, fault: fault.to_string() });
         }
-        for (group, role) in effects.roles.drain(..) {
-            if role.leads {
-                self.proposals.resend(group);
-            }
-        }
+        self.install(&mut effects)?;
         let moved = !effects.committed.is_empty();
         for committed in effects.committed.drain(..) {
             self.apply(&committed)?;
         }
+        for (group, role) in effects.roles.drain(..) {
+            self.role(group, role);
+        }
+        effects.reads.drain(..).for_each(|ready| self.read_ready(ready));
         if moved {
             self.latencies.apply.record(self.clock.monotonic() - synced);
         }
@@ -170,35 +234,33 @@ impl Hub {
         Ok(moved)
     }
 
-    /// Everything proposed before a barrier is applied when no proposal of a partition is open.
-    fn pass_barriers(&mut self) {
-        if self.barriers.is_empty() {
-            return;
-        }
-        let next = &self.machines.next;
-        let open: Vec<u64> = self
-            .route
-            .all_partitions()
-            .map(|partition| self.proposals.open(partition.group()) as u64)
-            .collect();
-        let starts: Arc<[u64]> = next.as_slice().into();
-        let mut waiting = Vec::new();
-        for mut barrier in std::mem::take(&mut self.barriers) {
-            if barrier.wait.is_empty() {
-                barrier.wait = open.clone();
+    /// Takes up the state of groups for which a snapshot came. What this node had proposed there may be in it or not,
+    /// and what its sessions saw is not what is now: it starts over.
+    fn install(&mut self, effects: &mut Effects) -> Result<(), HubError> {
+        for (group, _) in effects.installed.drain(..) {
+            self.machines.reset(group);
+            let mut damaged = None;
+            let machines = &mut self.machines;
+            self.engine.state(group, &mut |key, value| {
+                if let Err(error) = machines.load(group, key, value) {
+                    damaged.get_or_insert(error);
+                }
+            })?;
+            if let Some(error) = damaged {
+                return Err(error.into());
             }
-            // At the first look these are the entries to wait for; later fewer are open.
-            let passed = barrier.wait.iter().zip(&open).all(|(wait, open)| *wait == 0 || *open == 0);
-            if !passed {
-                waiting.push(barrier);
-                continue;
+            self.machines.loaded_of(group);
+            if let Some(partition) = Partition::of_group(group) {
+                let next = self.engine.status(group).map_or(0, |status| status.next_offset.get());
+                self.machines.next[partition.index()] = next;
             }
-            let From { worker, connection, tag } = barrier.from;
-            self.feed(worker);
-            let started = Event::Started { connection, tag, starts: Arc::clone(&starts) };
-            self.post(worker).events.push(started);
+            if group == META {
+                self.boarding.load(&self.machines, self.clock.monotonic());
+            }
+            tracing::info!(%group, "took a snapshot");
+            self.lose("a snapshot took the place of what it knew");
         }
-        self.barriers = waiting;
+        Ok(())
     }
 
     /// From here on the worker gets every entry.

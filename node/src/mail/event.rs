@@ -48,6 +48,16 @@ pub enum Event {
         /// Next offset of each partition.
         starts: Arc<[u64]>,
     },
+    /// Answer to a barrier: some partition has no leader.
+    NotStarted {
+        /// The connection.
+        connection: ConnectionKey,
+        /// Number of the request.
+        tag: u64,
+    },
+    /// The boot under which the node serves from here on; 0: it does not. Everything of another one is over: its
+    /// connections are closed and nothing of it is answered any more.
+    Boot(u64),
     /// Retained messages.
     Retained(Box<RetainedPage>),
     /// Close the connection: another owns the session, or an operator wants it. Answered by `Released`.

@@ -1,5 +1,6 @@
 //! A queue between threads that is emptied whole: one lock and at most one wake-up for each batch.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub struct Mailbox<T> {
     queue: Mutex<Vec<T>>,
     filled: Condvar,
     wake: Option<Box<dyn Wake>>,
+    nudged: AtomicBool,
 }
 
 impl<T> std::fmt::Debug for Mailbox<T> {
@@ -28,7 +30,12 @@ impl<T> std::fmt::Debug for Mailbox<T> {
 impl<T> Mailbox<T> {
     /// A mailbox whose reader waits in [`Mailbox::wait`].
     pub fn blocking() -> Self {
-        Self { queue: Mutex::new(Vec::new()), filled: Condvar::new(), wake: None }
+        Self {
+            queue: Mutex::new(Vec::new()),
+            filled: Condvar::new(),
+            wake: None,
+            nudged: AtomicBool::new(false),
+        }
     }
 
     /// A mailbox whose reader is woken by `wake`.
@@ -86,9 +93,19 @@ impl<T> Mailbox<T> {
         let queue = self.lock();
         let (mut queue, _) = self
             .filled
-            .wait_timeout_while(queue, timeout, |queue| queue.is_empty())
+            .wait_timeout_while(queue, timeout, |queue| {
+                queue.is_empty() && !self.nudged.load(Ordering::Acquire)
+            })
             .unwrap_or_else(PoisonError::into_inner);
+        self.nudged.store(false, Ordering::Release);
         std::mem::swap(&mut *queue, into);
+    }
+
+    /// Wakes the reader, or lets its next wait end at once, with nothing in the mailbox.
+    pub fn nudge(&self) {
+        self.nudged.store(true, Ordering::Release);
+        drop(self.lock());
+        self.notify();
     }
 
     fn notify(&self) {

@@ -5,7 +5,7 @@ use holdfast_log::{Flushed, GroupId, StoreError};
 use super::{ConnectionKey, ShareMember};
 use crate::admin::Query;
 use crate::record::EntryFlags;
-use crate::route::Partition;
+use crate::route::{Cover, Partition};
 use crate::state::session::op::{Kind, ShareJoin, ShareWindow};
 use crate::state::session::record::Window;
 
@@ -41,8 +41,9 @@ pub enum Request {
         /// The operation.
         op: Box<Kind>,
     },
-    /// Where do the partitions stand? Answered by `Started` when all that was published before is applied.
-    Barrier(From),
+    /// Where do the partitions that these filters cover stand? Answered by `Started` when all that was acknowledged
+    /// before, anywhere, is applied; by `NotStarted` where nobody knows.
+    Barrier(From, Cover),
     /// A member joins a shared subscription; answered as `Session`, and its dispatcher is told.
     ShareJoin {
         /// Who asks.
@@ -66,6 +67,23 @@ pub enum Request {
     Stop,
 }
 
+impl Request {
+    /// It comes from a connection, so it means nothing once this node has stopped serving.
+    pub fn needs_boot(&self) -> bool {
+        match self {
+            Self::Query(_) | Self::Flushed(_) | Self::Stop => false,
+            Self::Publish(_)
+            | Self::Session { .. }
+            | Self::Note { .. }
+            | Self::Barrier(..)
+            | Self::ShareJoin { .. }
+            | Self::Retained(_)
+            | Self::Released(_)
+            | Self::ShareFlush(_) => true,
+        }
+    }
+}
+
 /// How a flush on another thread ended.
 pub struct Flushing(pub Result<Flushed, StoreError>);
 
@@ -80,6 +98,8 @@ impl std::fmt::Debug for Flushing {
 pub struct Batch {
     /// Worker that waits for the acknowledgement.
     pub worker: u32,
+    /// The boot that it was sent under.
+    pub boot: u64,
     /// The partition.
     pub partition: Partition,
     /// Union of the records' flags.

@@ -54,7 +54,7 @@ impl Worker {
     }
 
     fn acceptable(&self, connect: &Connect<'_>) -> Result<(), ReasonCode> {
-        if self.stopping {
+        if self.stopping || self.place.boot == 0 {
             return Err(ReasonCode::ServerUnavailable);
         }
         if !connect.client_id_acceptable() {

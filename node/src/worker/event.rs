@@ -29,6 +29,8 @@ impl Worker {
             Event::Superseded(key) => self.close(key, Close::Ours(ReasonCode::SessionTakenOver)),
             Event::SessionDone { connection, tag, outcome } => self.session_done(connection, tag, outcome),
             Event::Started { connection, tag, starts } => self.started(connection, tag, &starts),
+            Event::NotStarted { connection, tag } => self.not_started(connection, tag),
+            Event::Boot(boot) => self.booted(boot),
             Event::Retained(page) => self.retained_page(*page),
             Event::Fence { connection, client_id, taken_over } => {
                 self.fence(connection, client_id, taken_over)
@@ -108,11 +110,32 @@ impl Worker {
 
     fn stop(&mut self) {
         self.stopping = true;
+        self.close_all(ReasonCode::ServerShuttingDown);
+    }
+
+    fn close_all(&mut self, reason: ReasonCode) {
         let keys: Vec<ConnectionKey> =
             self.conns.iter().map(|(slot, conn)| conn.key(u32::try_from(slot).expect("few"))).collect();
         for key in keys {
-            self.close(key, Close::Ours(ReasonCode::ServerShuttingDown));
+            self.close(key, Close::Ours(reason));
         }
+    }
+
+    /// The node serves under another boot, or under none: what was under way is answered by nobody.
+    fn booted(&mut self, boot: u64) {
+        if self.place.boot == boot {
+            return;
+        }
+        self.close_all(ReasonCode::UseAnotherServer);
+        self.place.boot = boot;
+        for batch in &mut self.batches {
+            let waiting = std::mem::take(&mut batch.waiting);
+            self.outstanding -= waiting.iter().map(|waiting| waiting.bytes as usize).sum::<usize>();
+            *batch = Default::default();
+        }
+        self.touched.clear();
+        self.requests.clear();
+        self.refusals = 0;
     }
 
     /// Looks at the clocks: keep alive, deadlines of CONNECT, commits.

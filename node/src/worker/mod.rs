@@ -62,7 +62,7 @@ pub struct Place {
     pub workers: u32,
     /// The node.
     pub node: u64,
-    /// The node's boot epoch.
+    /// The node's boot epoch; 0 while it does not serve.
     pub boot: u64,
     /// The table of slots.
     pub route: Route,
@@ -288,6 +288,7 @@ impl Worker {
             let batch = &mut self.batches[partition.index()];
             self.out.requests.push(Request::Publish(crate::mail::Batch {
                 worker: self.place.worker,
+                boot: self.place.boot,
                 partition,
                 refusals: self.refusals,
                 flags: std::mem::take(&mut batch.flags),

@@ -268,7 +268,8 @@ impl Worker {
         }
         session.outbound.commit.unread = true;
         session.resuming = Some(Box::new((subscriptions, record.window.next.clone())));
-        self.out.requests.push(Request::Barrier(From { worker, connection: key, tag: TAG_RESUME }));
+        let from = From { worker, connection: key, tag: TAG_RESUME };
+        self.out.requests.push(Request::Barrier(from, crate::route::Cover::All));
     }
 
     /// The partitions' positions are known: put the filters in place and go on from the record.

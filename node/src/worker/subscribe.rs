@@ -13,6 +13,7 @@ use holdfast_codec::{
 
 use super::{Close, Conn, Worker};
 use crate::mail::{ConnectionKey, From, Refused, Request};
+use crate::route::Cover;
 use crate::session::{OwedJob, Subscription};
 use crate::state::session::op::{self, Kind};
 use crate::state::session::record::{self, Position};
@@ -61,14 +62,39 @@ impl Worker {
             }
         }
         self.limit(key, &mut wanted, &mut reasons);
+        let cover = self.cover(&wanted);
         let number = self.next_request();
         let kind = Asked::Subscribe { wanted, added: Vec::new(), owed: Vec::new() };
         let request = Asking { packet_id: packet.packet_id, reasons, kind, commits: 0 };
         self.open(key).asking += 1;
         self.requests.insert((key, number), request);
         let tag = TAG_SUBSCRIBE | number;
-        self.out.requests.push(Request::Barrier(From { worker: self.place.worker, connection: key, tag }));
+        let from = From { worker: self.place.worker, connection: key, tag };
+        self.out.requests.push(Request::Barrier(from, cover));
         Ok(())
+    }
+
+    /// The partitions that all of these filters together read.
+    fn cover(&self, wanted: &[Wanted]) -> Cover {
+        let mut covers = wanted.iter().map(|wanted| self.place.route.covers(wanted.subscription.plain()));
+        let first = covers.next().unwrap_or(Cover::All);
+        if covers.all(|cover| cover == first) { first } else { Cover::All }
+    }
+
+    /// Nobody can tell where a partition stands: the subscriptions are refused, and may be asked for again.
+    pub(super) fn not_started(&mut self, key: ConnectionKey, tag: u64) {
+        if tag == TAG_RESUME {
+            return self.close(key, Close::Ours(ReasonCode::ServerBusy));
+        }
+        let number = tag & !TAG_SUBSCRIBE;
+        let Some(request) = self.requests.get_mut(&(key, number)) else { return };
+        for reason in request.reasons.iter_mut().filter(|reason| !reason.is_error()) {
+            *reason = ReasonCode::ImplementationSpecificError;
+        }
+        if let Asked::Subscribe { wanted, .. } = &mut request.kind {
+            wanted.clear();
+        }
+        self.subscription_committed(key, number, None);
     }
 
     /// A session holds only so many subscriptions.

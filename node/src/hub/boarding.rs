@@ -1,0 +1,376 @@
+//! The right to serve: a boot epoch with a lease, granted by the meta group.
+//!
+//! ```text
+//!            granted                 all earlier boots closed
+//! Asking --------------> Closing ---------------------------> Serving
+//!    ^                      |                                    |
+//!    '----------------------+---- lease not renewed, or closed --'
+//! ```
+//!
+//! Invariant: only while serving does this node have connections, and the proposals of a boot that is over are
+//! neither said again nor acknowledged. A lease runs from when its renewal was sent, less a tenth: by then the
+//! others, who count from when it was committed, still hold it to be alive.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast_cluster::Proposals;
+use holdfast_log::{Body, BootEpoch, GroupId, NodeId, Proposal, Refusal, Sequence, Stamp};
+use prost::Message;
+
+use super::machine::Machines;
+use super::propose::Pending;
+use super::tag::Tag;
+use super::{Hub, millis};
+use crate::mail::Event;
+use crate::route::META;
+use crate::state::meta::{Boot, Founding, Lapse, MetaKind, MetaOp, Renew, Verdict};
+
+/// How long a first request for a boot waits for its answer; the next waits twice as long.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+const ASK_AGAIN_MAX: Duration = Duration::from_secs(4);
+/// How often a lease is renewed.
+const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// A sequence that no leader expects: its refusal says which one it does.
+const UNKNOWN: Sequence = Sequence::new(u64::MAX >> 1);
+
+/// How far this node is on its way to serve, and what it knows of the leases of all.
+#[derive(Debug)]
+pub(super) struct Boarding {
+    standing: Standing,
+    /// Length of a lease.
+    lease: Duration,
+    /// There is nobody who could take over: leases mean nothing.
+    alone: bool,
+    /// Makes the nonces of this process differ from those of any other.
+    seed: u64,
+    asked: u64,
+    asked_at: Duration,
+    wait: Duration,
+    sequence: Sequence,
+    said: bool,
+    /// The lease ends then, by this node's clock.
+    until: Duration,
+    renewing: bool,
+    renew_at: Duration,
+    /// When each boot that is not closed was last heard of.
+    leases: BTreeMap<u64, (u64, Duration)>,
+    /// Boots that this node wants closed.
+    lapsing: BTreeSet<(u64, u64)>,
+    /// Boots that were closed in each group, as far as this process has seen.
+    closed: BTreeMap<(GroupId, u64), u64>,
+    /// The number of this node belongs to another directory.
+    pub(super) stranger: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Asking,
+    Closing,
+    Serving,
+}
+
+impl Boarding {
+    pub(super) fn new(lease: Duration, alone: bool, seed: u64) -> Self {
+        Self {
+            standing: Standing::Asking,
+            lease,
+            alone,
+            seed,
+            asked: 0,
+            asked_at: Duration::ZERO,
+            wait: Duration::ZERO,
+            sequence: UNKNOWN,
+            said: false,
+            until: Duration::ZERO,
+            renewing: false,
+            renew_at: Duration::ZERO,
+            leases: BTreeMap::new(),
+            lapsing: BTreeSet::new(),
+            closed: BTreeMap::new(),
+            stranger: None,
+        }
+    }
+
+    pub(super) fn serving(&self) -> bool {
+        self.standing == Standing::Serving
+    }
+
+    /// Is the lease of the node's last boot running, as far as this node has heard?
+    pub(super) fn is_alive(&self, node: u64) -> bool {
+        self.leases.contains_key(&node)
+    }
+
+    /// A new leader of the meta group has not heard of anybody yet: all leases start anew.
+    pub(super) fn restart_leases(&mut self, now: Duration) {
+        self.lapsing.clear();
+        self.leases.values_mut().for_each(|(_, heard)| *heard = now);
+    }
+
+    /// The nodes as the state that was loaded has them.
+    pub(super) fn load(&mut self, machines: &Machines, now: Duration) {
+        let open = machines.meta.nodes().filter(|(_, row)| row.closed < row.boot);
+        self.leases = open.map(|(node, row)| (node, (row.boot, now))).collect();
+    }
+
+    fn nonce(&self) -> String {
+        format!("{:016x}-{}", self.seed, self.asked)
+    }
+}
+
+impl Hub {
+    /// Goes on towards serving, and looks at the leases.
+    pub(super) fn board(&mut self) {
+        let now = self.clock.monotonic();
+        if self.boarding.standing == Standing::Asking {
+            self.ask_for_boot(now);
+            return;
+        }
+        if !self.boarding.alone && now > self.boarding.until {
+            return self.lose("its lease has ended");
+        }
+        if self.boarding.standing == Standing::Closing && self.closing() == 0 {
+            self.serve();
+        }
+        if !self.boarding.alone && !self.boarding.renewing && now >= self.boarding.renew_at {
+            self.boarding.renewing = true;
+            self.boarding.renew_at = now + RENEW_EVERY;
+            let op = MetaKind::Renew(Renew { node: self.node.get(), boot: self.boot });
+            self.proposals.push(META, command(op), Tag::Renew(now));
+        }
+        self.look_for_lapsed(now);
+    }
+
+    /// Groups in which earlier boots are still to be closed.
+    fn closing(&self) -> usize {
+        let groups = Machines::groups(self.route).into_iter().filter(|group| *group != META);
+        groups.filter(|group| self.proposals.open(*group) > 0).count()
+    }
+
+    /// Asks under a boot of 0 that no node ever runs with. The first try is refused and says which sequence is
+    /// expected.
+    fn ask_for_boot(&mut self, now: Duration) {
+        let boarding = &mut self.boarding;
+        if now >= boarding.asked_at + boarding.wait {
+            boarding.wait = (boarding.wait * 2).clamp(ASK_AGAIN, ASK_AGAIN_MAX);
+            boarding.asked += 1;
+            boarding.asked_at = now;
+            boarding.sequence = UNKNOWN;
+            boarding.said = false;
+        }
+        // The first refusal names the sequence, and nobody else speaks for this node.
+        for _ in 0..3 {
+            if self.boarding.said || !self.say_boot() {
+                return;
+            }
+        }
+    }
+
+    /// Says the request once. `true`: with a better sequence it may be said again at once.
+    fn say_boot(&mut self) -> bool {
+        let body = if self.machines.meta.founding().is_some() { self.boot_op() } else { self.found_op() };
+        let proposal = Proposal {
+            group: META,
+            node: self.node,
+            boot: BootEpoch::new(0),
+            seq: self.boarding.sequence,
+            body: command(body),
+            stamp: Stamp::new(self.now()),
+        };
+        match self.way().offer(proposal) {
+            Ok(()) => {
+                self.boarding.said = true;
+                self.boarding.sequence = self.boarding.sequence.next();
+                false
+            }
+            Err(refusal) => self.boarding_refused(self.boarding.sequence, refusal),
+        }
+    }
+
+    /// A leader has refused a request for a boot. `true`: it may be said again at once.
+    pub(super) fn boarding_refused(&mut self, seq: Sequence, refusal: Refusal) -> bool {
+        let boarding = &mut self.boarding;
+        match refusal {
+            Refusal::Gap { expected } => boarding.sequence = expected,
+            Refusal::Repeat { .. } => boarding.sequence = seq.next(),
+            _ => return false,
+        }
+        boarding.said = false;
+        true
+    }
+
+    fn found_op(&self) -> MetaKind {
+        MetaKind::Found(Founding {
+            cluster_id: self.identity.cluster_id.clone(),
+            partitions: u32::from(self.identity.partitions),
+            session_groups: u32::from(self.identity.session_groups),
+            replicas: self.replicas,
+        })
+    }
+
+    fn boot_op(&self) -> MetaKind {
+        MetaKind::Boot(Boot {
+            node: self.node.get(),
+            uuid: self.identity.node_uuid.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            nonce: self.boarding.nonce(),
+            address: self.advertised.clone(),
+        })
+    }
+
+    /// What an operation of the meta group came to. All nodes see all of them.
+    pub(super) fn verdict(&mut self, verdict: Verdict, tag: Option<Tag>) {
+        let now = self.clock.monotonic();
+        match verdict {
+            // After the founding the boot itself can be asked for.
+            Verdict::Done => self.boarding.said = false,
+            Verdict::Granted { node, nonce, boot } => {
+                self.boarding.leases.insert(node, (boot, now));
+                if node == self.node.get() {
+                    self.granted(&nonce, boot);
+                }
+            }
+            Verdict::Stranger { node, nonce, uuid } => {
+                if node == self.node.get() && nonce == self.boarding.nonce() {
+                    self.boarding.stranger = Some(uuid);
+                }
+            }
+            Verdict::Renewed(Renew { node, boot }) => {
+                self.boarding.leases.insert(node, (boot, now));
+            }
+            Verdict::Late(Renew { node, boot }) => {
+                if (node, boot) == (self.node.get(), self.boot) {
+                    self.lose("its lease has ended for the others");
+                }
+            }
+            Verdict::Closed(Lapse { node, boot }) => {
+                self.boarding.leases.remove(&node);
+                self.boarding.lapsing.remove(&(node, boot));
+                if node == self.node.get() && boot >= self.boot && self.boot > 0 {
+                    self.lose("the others hold it to be dead");
+                }
+                tracing::warn!(node, boot, "the lease of a node has ended");
+                self.close_everywhere();
+            }
+        }
+        if let Some(Tag::Renew(sent)) = tag {
+            self.boarding.renewing = false;
+            self.boarding.until = sent + self.boarding.lease * 9 / 10;
+        }
+    }
+
+    fn granted(&mut self, nonce: &str, boot: u64) {
+        if self.boarding.standing != Standing::Asking || nonce != self.boarding.nonce() {
+            return;
+        }
+        self.boot = boot;
+        self.proposals = Proposals::new(self.node, BootEpoch::new(boot));
+        let now = self.boarding.asked_at;
+        let boarding = &mut self.boarding;
+        boarding.standing = Standing::Closing;
+        boarding.wait = Duration::ZERO;
+        boarding.until = now + boarding.lease * 9 / 10;
+        boarding.renewing = false;
+        boarding.renew_at = now + RENEW_EVERY;
+        let before = BootEpoch::new(boot - 1);
+        for group in Machines::groups(self.route).into_iter().filter(|group| *group != META) {
+            self.proposals.push(group, Body::CloseBoot { node: self.node, boot: before }, Tag::Quiet);
+        }
+    }
+
+    fn serve(&mut self) {
+        self.boarding.standing = Standing::Serving;
+        tracing::debug!(boot = self.boot, "serves");
+        for group in Machines::groups(self.route) {
+            self.take_up(group);
+        }
+        self.tell_boot();
+        self.tell_pulse();
+    }
+
+    /// This node may not serve any more: everybody is sent away, and it asks anew.
+    pub(super) fn lose(&mut self, why: &str) {
+        if self.boarding.standing == Standing::Asking {
+            return;
+        }
+        tracing::warn!(boot = self.boot, "this node stops serving: {why}");
+        self.boot = 0;
+        self.boarding.standing = Standing::Asking;
+        self.boarding.wait = Duration::ZERO;
+        self.proposals = Proposals::new(self.node, BootEpoch::new(0));
+        self.pending =
+            Pending::new(usize::from(self.route.partitions()), usize::from(self.route.session_groups()));
+        self.outbox_sent.fill(0);
+        self.attaching.clear();
+        self.departing.clear();
+        self.forget_reads();
+        self.tell_boot();
+    }
+
+    /// Tells the workers which boot they serve under; 0: none.
+    fn tell_boot(&mut self) {
+        for post in &mut self.workers {
+            post.settled.clear();
+            post.refusals = 0;
+            post.events.push(Event::Boot(self.boot));
+        }
+    }
+
+    /// The leader of the meta group closes the boots that it has not heard of for the length of a lease.
+    fn look_for_lapsed(&mut self, now: Duration) {
+        if !self.leading.leads(META) || self.boot == 0 {
+            return;
+        }
+        let boarding = &mut self.boarding;
+        let late = boarding.leases.iter().filter(|(_, (_, heard))| now > *heard + boarding.lease);
+        let late: Vec<(u64, u64)> = late.map(|(node, (boot, _))| (*node, *boot)).collect();
+        for (node, boot) in late {
+            if self.boarding.lapsing.insert((node, boot)) {
+                self.proposals.push(META, command(MetaKind::Lapse(Lapse { node, boot })), Tag::Quiet);
+            }
+        }
+    }
+
+    /// Every leader closes in its groups what the meta group has closed.
+    fn close_everywhere(&mut self) {
+        for group in self.leading.led_by(self.node) {
+            self.close_lapsed(group);
+        }
+    }
+
+    pub(super) fn close_lapsed(&mut self, group: GroupId) {
+        if group == META || self.boot == 0 || !self.leading.leads(group) {
+            return;
+        }
+        for (node, row) in self.machines.meta.nodes() {
+            let closed = self.boarding.closed.get(&(group, node)).copied().unwrap_or(0);
+            if row.closed > closed && row.closed == row.boot {
+                let (node, boot) = (NodeId::new(node), BootEpoch::new(row.closed));
+                self.proposals.push(group, Body::CloseBoot { node, boot }, Tag::Quiet);
+            }
+        }
+    }
+
+    /// Boots of a node were closed in a group.
+    pub(super) fn boot_closed(&mut self, group: GroupId, node: NodeId, boot: BootEpoch) {
+        let closed = self.boarding.closed.entry((group, node.get())).or_default();
+        *closed = (*closed).max(boot.get());
+    }
+
+    /// Why this node does not serve, for whoever asks.
+    pub(super) fn not_serving(&self) -> Option<String> {
+        match self.boarding.standing {
+            Standing::Serving => None,
+            Standing::Closing => Some("earlier boots of this node are being closed".to_owned()),
+            Standing::Asking => {
+                let waited = millis(self.clock.monotonic().saturating_sub(self.boarding.asked_at));
+                Some(format!("no boot epoch was granted yet (asked {waited} ms ago)"))
+            }
+        }
+    }
+}
+
+fn command(kind: MetaKind) -> Body {
+    Body::Command(Bytes::from(MetaOp { kind: Some(kind) }.encode_to_vec()))
+}

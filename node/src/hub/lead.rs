@@ -1,0 +1,169 @@
+//! Who leads which group, and moving leaders: each has a node where it belongs, so that load is spread, and a node
+//! that stops leads nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use holdfast_log::{GroupId, GroupStatus, NodeId, ReplicaId, Role};
+
+use super::Hub;
+use super::machine::Machines;
+use super::turn::HubError;
+use crate::route::{META, Partition, Route};
+
+/// How often leaders are looked at.
+const BALANCE_EVERY: Duration = Duration::from_secs(1);
+/// A leader stays at least this long before it is moved.
+const SETTLED: Duration = Duration::from_secs(3);
+/// Entries that a replica may lack to take over without a pause that clients notice.
+const BEHIND_MAX: u64 = 1_000;
+/// How long a node that stops waits for others to take over.
+const HAND_OVER_MAX: Duration = Duration::from_secs(2);
+
+/// Who leads each partition, for the workers: a node's number, 0 where nobody does.
+pub type Leaders = Arc<[AtomicU64]>;
+
+/// What this node knows of the leaders.
+#[derive(Debug)]
+pub(super) struct Leading {
+    roles: BTreeMap<GroupId, Known>,
+    partitions: Leaders,
+    balanced_at: Duration,
+}
+
+#[derive(Debug)]
+struct Known {
+    role: Role,
+    leader: Option<NodeId>,
+    since: Duration,
+}
+
+impl Leading {
+    pub(super) fn new(route: Route) -> Self {
+        let partitions = route.all_partitions().map(|_| AtomicU64::new(0)).collect();
+        Self { roles: BTreeMap::new(), partitions, balanced_at: Duration::ZERO }
+    }
+
+    /// The table that the workers look at.
+    pub(super) fn partitions(&self) -> Leaders {
+        Arc::clone(&self.partitions)
+    }
+
+    /// Who leads `group`, as far as this node knows.
+    pub(super) fn leader(&self, group: GroupId) -> Option<NodeId> {
+        self.roles.get(&group).and_then(|known| known.leader)
+    }
+
+    /// This node leads `group` and takes proposals.
+    pub(super) fn leads(&self, group: GroupId) -> bool {
+        self.roles.get(&group).is_some_and(|known| known.role.leads)
+    }
+
+    /// Groups whose leader is `node`.
+    pub(super) fn led_by(&self, node: NodeId) -> Vec<GroupId> {
+        let led = self.roles.iter().filter(|(_, known)| known.leader == Some(node));
+        led.map(|(group, _)| *group).collect()
+    }
+
+    fn set(&mut self, group: GroupId, role: Role, leader: Option<NodeId>, now: Duration) {
+        if let Some(partition) = Partition::of_group(group) {
+            let number = leader.map_or(0, NodeId::get);
+            self.partitions[partition.index()].store(number, Ordering::Release);
+        }
+        self.roles.insert(group, Known { role, leader, since: now });
+    }
+}
+
+impl Hub {
+    /// A group's leadership changed. Everything that is open is said to the new leader, and a leader takes up its
+    /// duties.
+    pub(super) fn role(&mut self, group: GroupId, role: Role) {
+        let now = self.clock.monotonic();
+        let led = self.leading.leads(group);
+        let leader = role.leader.and_then(|replica| self.node_of(group, replica));
+        self.leading.set(group, role, leader, now);
+        if leader.is_some() {
+            self.proposals.resend(group);
+        }
+        if role.leads && !led {
+            tracing::debug!(%group, term = %role.term, "leads");
+            if group == META {
+                self.boarding.restart_leases(now);
+            }
+            self.take_up(group);
+        }
+    }
+
+    /// What only a leader does, from the start: nobody knows how far the last one came.
+    pub(super) fn take_up(&mut self, group: GroupId) {
+        if self.boot == 0 || !self.leading.leads(group) || group == META {
+            return;
+        }
+        self.close_lapsed(group);
+        if Partition::of_group(group).is_none() {
+            self.outbox_sent[Machines::session_index(group)] = 0;
+            self.send_outbox(group);
+        }
+    }
+
+    fn node_of(&self, group: GroupId, replica: ReplicaId) -> Option<NodeId> {
+        let status = self.engine.status(group)?;
+        status.replicas.iter().find(|peer| peer.replica == replica).map(|peer| peer.node)
+    }
+
+    /// Moves leaders to where they belong.
+    pub(super) fn balance(&mut self) {
+        let now = self.clock.monotonic();
+        if now < self.leading.balanced_at + BALANCE_EVERY || self.peers.alone() {
+            return;
+        }
+        self.leading.balanced_at = now;
+        let leave = self.stopping || self.keeping.full;
+        for (seat, group) in Machines::groups(self.route).into_iter().enumerate() {
+            let known = self.leading.roles.get(&group);
+            if !known.is_some_and(|known| known.role.leads && (leave || now > known.since + SETTLED)) {
+                continue;
+            }
+            let Some(status) = self.engine.status(group) else { continue };
+            if let Some(to) = self.successor(&status, seat, leave) {
+                self.engine.transfer(group, to);
+            }
+        }
+    }
+
+    /// Where a group that is led here should be led. `leave`: not here. The seats go round the nodes.
+    fn successor(&self, status: &GroupStatus, seat: usize, leave: bool) -> Option<ReplicaId> {
+        let fit = |peer: &&holdfast_log::ReplicaStatus| {
+            peer.node == self.node && !leave
+                || peer.active
+                    && self.peers.may_lead(peer.node)
+                    && peer.matched.is_some_and(|at| at.get() + BEHIND_MAX >= status.last.get())
+        };
+        let count = status.replicas.len();
+        let first = status.replicas.get(seat % count.max(1)).filter(fit);
+        // Only who stops is content with any other.
+        let any = || status.replicas.iter().cycle().skip(seat).take(count).find(fit).filter(|_| leave);
+        first.or_else(any).filter(|peer| peer.node != self.node).map(|peer| peer.replica)
+    }
+
+    /// Hands over everything that this node leads, as far as others are there to take it.
+    pub(super) fn hand_over(&mut self) -> Result<(), HubError> {
+        let until = self.clock.monotonic() + HAND_OVER_MAX;
+        let mut requests = Vec::new();
+        self.tell_pulse();
+        while !self.leading.led_by(self.node).is_empty()
+            && self.peers.any_may_lead()
+            && self.clock.monotonic() < until
+        {
+            self.leading.balanced_at = Duration::ZERO;
+            self.balance();
+            let inbox = Arc::clone(&self.inbox);
+            inbox.wait(Duration::from_millis(20), &mut requests);
+            self.turn(&mut requests)?;
+        }
+        self.say_goodbye();
+        Ok(())
+    }
+}

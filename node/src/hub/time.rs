@@ -1,0 +1,88 @@
+//! Group time: what a node takes the time of day to be, for stamps and deadlines.
+//!
+//! It is the median of what the clocks of the live nodes say, moved along by this node's monotonic clock, and never
+//! goes back. So one clock that is hours off, or jumps, moves nothing; in a cluster of one the only clock there is
+//! decides.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use holdfast_log::NodeId;
+
+use super::millis;
+
+/// A clock that was not heard for this long no longer counts.
+const FORGOTTEN: Duration = Duration::from_secs(60);
+
+/// Group time of one node.
+#[derive(Debug)]
+pub(super) struct GroupTime {
+    /// Farthest that group time has been ahead of the monotonic clock, milliseconds.
+    ahead: u64,
+    /// How far the wall clocks of others are ahead of this node's monotonic clock, and when that was heard.
+    others: BTreeMap<NodeId, (u64, Duration)>,
+}
+
+impl GroupTime {
+    /// Goes on from the last stamp in the log. Unit: milliseconds.
+    pub(super) fn new(last: u64, monotonic: Duration) -> Self {
+        Self { ahead: last.saturating_sub(millis(monotonic)), others: BTreeMap::new() }
+    }
+
+    /// Another node's wall clock, as it arrives.
+    pub(super) fn heard(&mut self, node: NodeId, wall: u64, monotonic: Duration) {
+        self.others.insert(node, (wall.saturating_sub(millis(monotonic)), monotonic));
+    }
+
+    /// Looks at the clocks.
+    pub(super) fn look(&mut self, wall: u64, monotonic: Duration) {
+        self.others.retain(|_, (_, heard)| monotonic.saturating_sub(*heard) < FORGOTTEN);
+        let mut clocks: Vec<u64> = self.others.values().map(|(ahead, _)| *ahead).collect();
+        clocks.push(wall.saturating_sub(millis(monotonic)));
+        clocks.sort_unstable();
+        // Of two the one that is behind: waiting is safer than deleting early.
+        self.ahead = self.ahead.max(clocks[(clocks.len() - 1) / 2]);
+    }
+
+    /// Group time, milliseconds since 1970.
+    pub(super) fn now(&self, monotonic: Duration) -> u64 {
+        millis(monotonic) + self.ahead
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const HOURS: u64 = 5 * 3_600_000;
+
+    #[test]
+    fn a_lone_clock_is_followed_ahead_and_never_back() {
+        let mut time = GroupTime::new(0, Duration::ZERO);
+        time.look(10_000, SECOND);
+        assert_eq!(time.now(SECOND), 10_000);
+        time.look(5_000, 2 * SECOND);
+        assert_eq!(time.now(2 * SECOND), 11_000);
+    }
+
+    #[test]
+    fn one_clock_of_three_moves_nothing() {
+        let mut time = GroupTime::new(0, Duration::ZERO);
+        time.heard(NodeId::new(2), 10_000, Duration::ZERO);
+        time.heard(NodeId::new(3), 10_010, Duration::ZERO);
+        time.look(10_000, Duration::ZERO);
+        time.look(10_000 + HOURS, SECOND);
+        assert!(time.now(SECOND) <= 11_010, "{}", time.now(SECOND));
+        time.heard(NodeId::new(2), HOURS, SECOND);
+        time.look(11_000, SECOND);
+        assert!(time.now(SECOND) <= 11_010, "{}", time.now(SECOND));
+    }
+
+    #[test]
+    fn time_goes_on_from_the_last_stamp() {
+        let mut time = GroupTime::new(50_000, SECOND);
+        time.look(10_000, SECOND);
+        assert_eq!(time.now(2 * SECOND), 51_000);
+    }
+}
