@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 use holdfast_cluster::link::cert::{self, CertError};
@@ -46,14 +47,27 @@ fn start(config: &Config) -> u8 {
         tracing::warn!("{warning}");
     }
     let (asked, asks) = std::sync::mpsc::channel::<Option<NodeError>>();
-    if let Err(error) = signals(asked.clone()) {
+    let stopping = Arc::new(AtomicBool::new(false));
+    if let Err(error) = signals(asked.clone(), Arc::clone(&stopping)) {
         return complain(&error);
     }
     let failed = Arc::new(move |error| drop(asked.send(Some(error))));
-    let node = match Node::start(config, failed) {
+    let node = match Node::start(config, failed, &stopping) {
         Ok(node) => node,
+        Err(NodeError::Stopped) => {
+            tracing::info!("stopped before it served");
+            return STOPPED;
+        }
         Err(error) => {
-            let wrong = matches!(error, NodeError::Listen { .. } | NodeError::Identity(_) | NodeError::Seeds);
+            let wrong = matches!(
+                error,
+                NodeError::Listen { .. }
+                    | NodeError::Identity(_)
+                    | NodeError::Alone { .. }
+                    | NodeError::NotAMember { .. }
+                    | NodeError::Form(_)
+                    | NodeError::Link(_)
+            );
             complain(&chain(&error));
             return if wrong { MISUSED } else { FAILED };
         }
@@ -76,7 +90,10 @@ fn start(config: &Config) -> u8 {
 }
 
 /// SIGTERM and SIGINT ask for a graceful stop.
-fn signals(asked: std::sync::mpsc::Sender<Option<NodeError>>) -> std::io::Result<()> {
+fn signals(
+    asked: std::sync::mpsc::Sender<Option<NodeError>>,
+    stopping: Arc<AtomicBool>,
+) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -88,6 +105,7 @@ fn signals(asked: std::sync::mpsc::Sender<Option<NodeError>>) -> std::io::Result
                     _ = term.recv() => {}
                     _ = int.recv() => {}
                 }
+                stopping.store(true, Ordering::Release);
                 drop(asked.send(None));
             }
         });

@@ -1,4 +1,4 @@
-//! Founding a cluster exactly once, in whatever order its first nodes start. No IO: the driver performs the
+//! Founding a cluster exactly once, in whatever order its first nodes start. No IO but in the driver: it performs the
 //! effects in their order, and a record is synced before the next effect is performed.
 //!
 //! ```text
@@ -16,6 +16,7 @@
 //! later proposal of the same proposer, or the decision. So two clusters would need two proposers with every
 //! seed's promise, while each seed promises to one.
 
+mod driver;
 mod lead;
 mod doubt;
 mod machine;
@@ -32,6 +33,7 @@ mod model;
 mod tests;
 
 pub use doubt::SKEW_MS_MAX;
+pub use driver::{Driver, FormError, Formed, Notice, resolve};
 pub use error::{FoundingError, Waiting};
 pub use machine::{ASK_EVERY_MS, Founding, SAY_EVERY_MS};
 pub use message::{Answer, Malformed, Question};

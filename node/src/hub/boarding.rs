@@ -12,6 +12,8 @@
 //! others, who count from when it was committed, still hold it to be alive.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -39,6 +41,7 @@ const UNKNOWN: Sequence = Sequence::new(u64::MAX >> 1);
 #[derive(Debug)]
 pub(super) struct Boarding {
     standing: Standing,
+    serving: Arc<AtomicBool>,
     /// Length of a lease.
     lease: Duration,
     /// There is nobody who could take over: leases mean nothing.
@@ -75,6 +78,7 @@ impl Boarding {
     pub(super) fn new(lease: Duration, alone: bool, seed: u64) -> Self {
         Self {
             standing: Standing::Asking,
+            serving: Arc::new(AtomicBool::new(false)),
             lease,
             alone,
             seed,
@@ -91,6 +95,11 @@ impl Boarding {
             closed: BTreeMap::new(),
             stranger: None,
         }
+    }
+
+    /// Whether this node serves, for other threads.
+    pub(super) fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.serving)
     }
 
     pub(super) fn serving(&self) -> bool {
@@ -281,6 +290,7 @@ impl Hub {
 
     fn serve(&mut self) {
         self.boarding.standing = Standing::Serving;
+        self.boarding.serving.store(true, Ordering::Release);
         tracing::debug!(boot = self.boot, "serves");
         for group in Machines::groups(self.route) {
             self.take_up(group);
@@ -297,6 +307,7 @@ impl Hub {
         tracing::warn!(boot = self.boot, "this node stops serving: {why}");
         self.boot = 0;
         self.boarding.standing = Standing::Asking;
+        self.boarding.serving.store(false, Ordering::Release);
         self.boarding.wait = Duration::ZERO;
         self.proposals = Proposals::new(self.node, BootEpoch::new(0));
         self.pending =

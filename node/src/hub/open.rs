@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use holdfast_cluster::link::Net;
@@ -92,6 +93,8 @@ pub struct Opened {
     pub boot: u64,
     /// Who leads each partition, kept up to date.
     pub leaders: Leaders,
+    /// Whether this node serves, kept up to date.
+    pub serving: Arc<AtomicBool>,
     /// The table of slots.
     pub route: Route,
 }
@@ -168,7 +171,8 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
     if hub.peers.alone() {
         hub.begin_alone()?;
     }
-    Ok(Opened { boot: hub.boot, hub, reader, leaders, route })
+    let serving = hub.boarding.flag();
+    Ok(Opened { boot: hub.boot, hub, reader, leaders, serving, route })
 }
 
 fn restore(
