@@ -330,7 +330,7 @@ impl Hub {
 
     /// The leader of the meta group closes the boots that it has not heard of for the length of a lease.
     fn look_for_lapsed(&mut self, now: Duration) {
-        if !self.leading.leads(META) || self.boot == 0 {
+        if !self.leading.leads(META) || self.boot == 0 || self.boarding.alone {
             return;
         }
         let boarding = &mut self.boarding;
