@@ -159,6 +159,16 @@ impl Engine {
         result
     }
 
+    /// Whether [`Engine::propose`] would append this now: for a driver that makes the entry only then.
+    pub fn check(&self, proposal: &Proposal) -> Result<(), Refusal> {
+        let group = proposal.group;
+        match self.replicas.get(&group) {
+            Some(replica) => replica.check(proposal),
+            None if self.asleep.contains_key(&group) => Err(Refusal::NotLeader { leader: None }),
+            None => Err(Refusal::Unknown(group)),
+        }
+    }
+
     /// Stands for election now rather than after a timeout. Nothing happens in an unknown group.
     pub fn campaign(&mut self, group: GroupId) -> Result<(), LogError> {
         self.idle(group).map_or(Ok(()), Replica::campaign)

@@ -31,6 +31,16 @@ impl Replica {
         Ok(())
     }
 
+    /// Whether the proposal would be appended now.
+    pub(crate) fn check(&self, proposal: &Proposal) -> Result<(), Refusal> {
+        let bytes = match &proposal.body {
+            Body::Records { bytes, .. } | Body::Command(bytes) => bytes.len(),
+            Body::CloseBoot { .. } | Body::LogStart(_) => 0,
+        };
+        self.admit(proposal)?;
+        self.check_room((ENVELOPE_BYTES + bytes) as u64)
+    }
+
     /// The header that the entry would have, if it may be appended now.
     fn admit(&self, proposal: &Proposal) -> Result<Header, Refusal> {
         let raft = &self.raft.raft;

@@ -8,7 +8,8 @@ use super::Hub;
 use super::machine::Applied;
 use super::tag::{OpTag, Part, Tag};
 use super::turn::HubError;
-use crate::mail::{Event, From, ShareMember};
+use crate::mail::{Event, From, Refused, ShareMember};
+use crate::record::fenced_ordinals;
 use crate::route::{Partition, dispatcher};
 use crate::state::session::Outcome;
 use crate::state::session::op::{Kind, OutboxDone};
@@ -27,7 +28,13 @@ impl Hub {
                 }
                 self.keeping.counted(entry.payload.len());
                 if let Some(Tag::Publishes(parts)) = tag {
-                    self.settle_parts(partition, parts);
+                    let fenced: Vec<u32> = fenced_ordinals(&entry.payload).collect();
+                    self.settle_parts(partition, parts, &fenced);
+                }
+            }
+            Applied::Settled(partition, fenced) => {
+                if let Some(Tag::Publishes(parts)) = tag {
+                    self.settle_parts(partition, parts, &fenced);
                 }
             }
             Applied::Ops(outcomes) => {
@@ -62,15 +69,27 @@ impl Hub {
         }
     }
 
-    pub(super) fn settle_parts(&mut self, partition: Partition, parts: Vec<Part>) {
+    /// The records of an entry of this node are settled: those that stand behind a fence, by their place in it, as
+    /// refused.
+    pub(super) fn settle_parts(&mut self, partition: Partition, parts: Vec<Part>, fenced: &[u32]) {
+        let mut first = 0;
         for part in parts {
             match part {
                 Part::Worker { worker, count } => {
-                    let settled = Event::Settled { partition, count, refused: None };
-                    self.post(worker).settled.push(settled);
+                    let post = self.post(worker);
+                    if fenced.is_empty() {
+                        post.settled.push(Event::Settled { partition, count, refused: None });
+                    } else {
+                        post.settled.extend(runs(first..first + count, fenced).map(|(count, fenced)| {
+                            let refused = fenced.then_some(Refused::Fenced);
+                            Event::Settled { partition, count, refused }
+                        }));
+                    }
+                    first += count;
                 }
                 Part::Will { group, number } => {
                     self.accept_op(group, Kind::OutboxDone(OutboxDone { number }), OpTag::Quiet);
+                    first += 1;
                 }
             }
         }
@@ -127,4 +146,17 @@ impl Hub {
     fn dispatcher(&self, share: &str) -> u32 {
         dispatcher(share, self.workers.len())
     }
+}
+
+/// Runs of records that stand behind a fence, or do not: how many, and whether they do.
+fn runs(places: std::ops::Range<u32>, fenced: &[u32]) -> impl Iterator<Item = (u32, bool)> {
+    let mut runs: Vec<(u32, bool)> = Vec::new();
+    for place in places {
+        let behind = fenced.contains(&place);
+        match runs.last_mut().filter(|(_, last)| *last == behind) {
+            Some((count, _)) => *count += 1,
+            None => runs.push((1, behind)),
+        }
+    }
+    runs.into_iter()
 }

@@ -13,6 +13,7 @@ use super::Hub;
 use super::tag::OpTag;
 use super::word;
 use crate::mail::{ConnectionKey, Event, From, Released};
+use crate::record::Fence;
 use crate::route::Partition;
 use crate::state::session::Attached;
 use crate::state::session::op::{Kind, WindowOp};
@@ -60,7 +61,7 @@ impl Hub {
                 self.post(older.from.worker).events.push(superseded);
                 attaching.held = older.held;
                 (attaching.deadline, attaching.handed) = (older.deadline, older.handed);
-                attaching.attached.fence = older.attached.fence;
+                attaching.attached.fences = older.attached.fences;
             }
             None => {
                 if let Some(owner) = attaching.attached.previous {
@@ -80,7 +81,7 @@ impl Hub {
             let there = owner.node != self.node.get() && self.peers.is_up(NodeId::new(owner.node));
             attaching.held = there;
             attaching.deadline = there.then(|| self.clock.monotonic() + LET_GO_MAX);
-            attaching.attached.fence = Some((owner.node, owner.boot));
+            attaching.attached.fences.push(Fence { node: owner.node, boot: owner.boot });
         }
     }
 
@@ -140,7 +141,7 @@ impl Hub {
         match self.attaching.get_mut(&client_id) {
             Some(waiting) if waiting.attached.record.core.epoch == epoch && waiting.deadline.is_some() => {
                 waiting.deadline = None;
-                waiting.attached.fence = None;
+                waiting.attached.fences.clear();
                 self.let_go(&client_id, window);
             }
             _ => {

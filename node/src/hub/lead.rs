@@ -84,6 +84,9 @@ impl Hub {
         let led = self.leading.leads(group);
         let leader = role.leader.and_then(|replica| self.node_of(group, replica));
         self.leading.set(group, role, leader, now);
+        if led != role.leads {
+            self.machines.forget_pending(group);
+        }
         if leader.is_some() {
             self.proposals.resend(group);
         }

@@ -1,12 +1,15 @@
 //! The machines of all groups, and taking in what is committed.
 
-use holdfast_log::{BootEpoch, Committed, Engine, GroupId, Kind, NodeId, Proposal, Refusal, StateBatch};
+use bytes::Bytes;
+use holdfast_log::{
+    Body, BootEpoch, Committed, Engine, GroupId, Kind, NodeId, Proposal, Refusal, StateBatch,
+};
 use prost::Message;
 
 use crate::route::{META, Partition, Route};
 use crate::state::changes::Changes;
 use crate::state::meta::{Meta, MetaOp, Verdict};
-use crate::state::partition::{Command, Messages};
+use crate::state::partition::{Admission, Admitted, Command, CommandKind, Messages, Settle};
 use crate::state::session::op::Ops;
 use crate::state::session::{Outcome, Sessions};
 
@@ -17,6 +20,8 @@ pub(super) struct Machines {
     pub(super) meta: Meta,
     pub(super) sessions: Vec<Sessions>,
     pub(super) partitions: Vec<Messages>,
+    /// What this node's leaders have admitted and not applied.
+    admissions: Vec<Admission>,
     /// Applied next offset of each partition.
     pub(super) next: Vec<u64>,
 }
@@ -26,6 +31,8 @@ pub(super) struct Machines {
 pub(super) enum Applied {
     /// Records of a partition.
     Records(Partition),
+    /// Records of a proposal of which none was to be in the log: who stands behind a fence.
+    Settled(Partition, Vec<u32>),
     /// Session operations, with an outcome each.
     Ops(Vec<(crate::state::session::op::Kind, Outcome)>),
     /// An operation of the meta group.
@@ -62,6 +69,7 @@ impl Machines {
             meta: Meta::default(),
             sessions: route.all_session_groups().map(|group| Sessions::new(group.get())).collect(),
             partitions: route.all_partitions().map(|_| Messages::default()).collect(),
+            admissions: route.all_partitions().map(|_| Admission::default()).collect(),
             next: vec![0; usize::from(route.partitions())],
         }
     }
@@ -93,7 +101,10 @@ impl Machines {
     /// Forgets what was derived of a group: a snapshot has taken its place.
     pub(super) fn reset(&mut self, group: GroupId) {
         match Partition::of_group(group) {
-            Some(partition) => self.partitions[partition.index()] = Messages::default(),
+            Some(partition) => {
+                self.partitions[partition.index()] = Messages::default();
+                self.admissions[partition.index()].clear();
+            }
             None if group == META => self.meta = Meta::default(),
             None => self.sessions[Self::session_index(group)] = Sessions::new(group.get()),
         }
@@ -101,7 +112,30 @@ impl Machines {
 
     /// Appends at this node's leader, without what must not be in the log.
     pub(super) fn admit(&mut self, proposal: Proposal, engine: &mut Engine) -> Result<(), Refusal> {
-        engine.propose(proposal)
+        let (Some(partition), Body::Records { count, bytes }) =
+            (Partition::of_group(proposal.group), &proposal.body)
+        else {
+            return engine.propose(proposal);
+        };
+        let machine = &self.partitions[partition.index()];
+        // What is not appended now must not be taken for pending.
+        engine.check(&proposal)?;
+        let admitted = self.admissions[partition.index()].admit(machine, *count, bytes.clone());
+        let body = match admitted {
+            Admitted::Records { count, payload } => Body::Records { count, bytes: payload },
+            Admitted::Nothing { fenced } => {
+                let kind = Some(CommandKind::Settle(Settle { fenced }));
+                Body::Command(Bytes::from(Command { kind }.encode_to_vec()))
+            }
+        };
+        engine.propose(Proposal { body, ..proposal })
+    }
+
+    /// Leadership of a group came or went: nothing is pending.
+    pub(super) fn forget_pending(&mut self, group: GroupId) {
+        if let Some(partition) = Partition::of_group(group) {
+            self.admissions[partition.index()].clear();
+        }
     }
 
     /// After the last row of a group.
@@ -135,14 +169,24 @@ impl Machines {
         match entry.kind {
             Kind::Records => {
                 machine.apply(entry.base.get(), entry.stamp.get(), &entry.payload, changes);
+                self.admissions[partition.index()].applied(&entry.payload);
                 Ok(Applied::Records(partition))
             }
             Kind::Command => {
                 let command = Command::decode(&*entry.payload).ok().and_then(|command| command.kind);
-                machine.command(entry.stamp.get(), command.ok_or_else(|| unknown(entry.group))?, changes);
-                Ok(Applied::Quiet)
+                let command = command.ok_or_else(|| unknown(entry.group))?;
+                let settled = if let CommandKind::Settle(settle) = &command {
+                    Some(settle.fenced.clone())
+                } else {
+                    None
+                };
+                machine.command(entry.stamp.get(), command, changes);
+                Ok(settled.map_or(Applied::Quiet, |fenced| Applied::Settled(partition, fenced)))
             }
-            Kind::CloseBoot { node, boot } => Ok(Applied::Closed(node, boot)),
+            Kind::CloseBoot { node, boot } => {
+                machine.close_boot(node.get(), boot.get(), changes);
+                Ok(Applied::Closed(node, boot))
+            }
             Kind::LogStart { .. } => Ok(Applied::Quiet),
         }
     }

@@ -71,11 +71,8 @@ impl Hub {
             return;
         }
         let part = Part::Worker { worker: batch.worker, count: batch.count };
-        if batch.flags.stateful() {
-            self.accept_stateful(&batch, part);
-            return;
-        }
         let packed = self.pending.packed(batch.partition, batch.bytes.len());
+        packed.flags = packed.flags.or(batch.flags);
         packed.count += batch.count;
         packed.bytes.extend_from_slice(&batch.bytes);
         packed.parts.push(part);
@@ -123,40 +120,13 @@ impl Hub {
         }
     }
 
-    /// Records with tokens: those that are in the log already are left out, so that the log holds each once. They
-    /// are settled with this entry, which is after the original's.
-    fn accept_stateful(&mut self, batch: &Batch, part: Part) {
-        let machine = &self.machines.partitions[batch.partition.index()];
-        let packed = self.pending.packed(batch.partition, batch.bytes.len());
-        packed.flags = packed.flags.or(batch.flags);
-        for record in Records::bare(&batch.bytes) {
-            let repeats = record.token.is_some_and(|token| {
-                machine.repeats(token)
-                    || Records::bare(&packed.bytes[1..]).any(|other| {
-                        other.token.is_some_and(|other| {
-                            (other.incarnation, other.token) == (token.incarnation, token.token)
-                        })
-                    })
-            });
-            if !repeats {
-                record.encode(&mut packed.bytes);
-                packed.count += 1;
-            }
-        }
-        packed.parts.push(part);
-    }
-
     /// Takes in a will of a session group's outbox.
     pub(super) fn accept_will(&mut self, record: &Record<'_>, group: GroupId, number: u64) {
         let partition = self.route.partition_of_slot(record.slot);
-        let token = record.token.expect("a will has a token");
-        let repeats = self.machines.partitions[partition.index()].repeats(token);
         let packed = self.pending.packed(partition, record.payload.len());
-        if !repeats {
-            packed.flags = packed.flags.or(EntryFlags::STATEFUL);
-            packed.count += 1;
-            record.encode(&mut packed.bytes);
-        }
+        packed.flags = packed.flags.or(EntryFlags::STATEFUL);
+        packed.count += 1;
+        record.encode(&mut packed.bytes);
         packed.parts.push(Part::Will { group, number });
     }
 
@@ -172,11 +142,6 @@ impl Hub {
         let new = !self.pending.nothing();
         for partition in std::mem::take(&mut self.pending.touched) {
             for mut packed in std::mem::take(&mut self.pending.partitions[partition.index()]) {
-                if packed.count == 0 {
-                    // Only repeats: their originals are committed or are ahead in the same lane.
-                    self.settle_parts(partition, packed.parts);
-                    continue;
-                }
                 packed.bytes[0] = packed.flags.get();
                 let body = Body::Records { count: packed.count, bytes: Bytes::from(packed.bytes) };
                 self.proposals.push(partition.group(), body, Tag::Publishes(packed.parts));
