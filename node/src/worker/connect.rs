@@ -27,7 +27,8 @@ impl Worker {
         let slot = u32::try_from(slot).expect("fewer connections than 2^32");
         let key = ConnectionKey { slot, generation };
         let wait = u32::try_from(self.settings.connect_timeout_ms.div_ceil(1_000)).unwrap_or(10);
-        self.wheel.set(key, second + wait);
+        // The wheel counts whole seconds, and this one has begun.
+        self.wheel.set(key, second + wait + 1);
         key
     }
 
