@@ -129,6 +129,11 @@ impl Inbound {
         queued + self.exactly_once.len()
     }
 
+    /// Publishes that were proposed, or are about to be, and whose result is not known.
+    pub fn unsettled(&self) -> usize {
+        self.queue.iter().filter(|queued| queued.done.is_none()).count()
+    }
+
     /// Is it certain that fewer than `maximum` are outstanding? Cheaper than counting.
     pub fn below(&self, maximum: usize) -> bool {
         self.queue.len() + self.exactly_once.len() < maximum

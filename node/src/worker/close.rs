@@ -1,13 +1,26 @@
 //! The end of a connection: what the client is told, and what its session group is.
+//!
+//! The session group is told once nothing that the connection published is under way any more. So a will is
+//! published behind what its client published, and whoever owns the session next cannot be overtaken by it.
 
 use std::sync::atomic::Ordering;
 
-use holdfast_codec::{Disconnect, Version};
+use holdfast_codec::{Disconnect, ReasonCode, Version};
 
 use super::{Close, Conn, Phase, Worker};
-use crate::mail::{ConnectionKey, Request};
-use crate::state::session::op::{Detach, Kind};
+use crate::mail::{ConnectionKey, Released, Request};
+use crate::state::session::op::{Detach, Kind, WindowOp};
 use crate::state::session::record::Window;
+
+/// A connection that has ended, and whose publishes are not settled.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    /// Publishes that are not settled.
+    left: usize,
+    detach: Detach,
+    /// Another owner waits to hear that this one has let go.
+    awaited: bool,
+}
 
 impl Worker {
     /// Ends a connection. Its output is written once more; nothing is read any more.
@@ -55,22 +68,65 @@ impl Worker {
             Close::Lost | Close::Ours(_) => (false, None),
         };
         let ended = session.expiry == 0 || expiry == Some(0);
-        let op = Kind::Detach(Detach {
-            client_id: session.client_id.to_string(),
-            epoch: session.epoch,
-            discard_will,
-            expiry,
-            window,
-        });
-        let (group, durable) = (session.group, session.durable());
+        let client_id = session.client_id.to_string();
+        let detach = Detach { client_id, epoch: session.epoch, discard_will, expiry, window };
+        let durable = session.durable();
         let held: usize = session.inbound.held.iter().map(|held| held.record.len()).sum();
-        self.out.requests.push(Request::Note { group, op: Box::new(op) });
+        let left = session.inbound.unsettled();
         self.outstanding -= held;
+        self.leave(key, Leaving { left, detach, awaited: false });
         if durable {
             let at = self.group_index(key);
             self.durables[at] -= 1;
         }
         self.forget_subscriptions(key, ended);
+    }
+
+    fn leave(&mut self, key: ConnectionKey, leaving: Leaving) {
+        if leaving.left == 0 {
+            return self.left(leaving);
+        }
+        if let Some(window) = leaving.detach.window.clone() {
+            // Nothing is delivered to it any more, so it must not follow the tail until then.
+            let (client_id, epoch) = (leaving.detach.client_id.clone(), leaving.detach.epoch);
+            self.note(Kind::Window(WindowOp { client_id, epoch, window }), &leaving.detach.client_id);
+        }
+        self.leaving.insert(key, leaving);
+    }
+
+    /// A publish of a connection that has ended is settled.
+    pub(super) fn settled_behind(&mut self, key: ConnectionKey) {
+        let Some(leaving) = self.leaving.get_mut(&key) else { return };
+        leaving.left -= 1;
+        if leaving.left == 0
+            && let Some(leaving) = self.leaving.remove(&key)
+        {
+            self.left(leaving);
+        }
+    }
+
+    fn left(&mut self, leaving: Leaving) {
+        let Leaving { detach, awaited, .. } = leaving;
+        let (client_id, window) = (detach.client_id.clone(), detach.window.clone());
+        self.note(Kind::Detach(detach), &client_id);
+        if awaited {
+            self.out.requests.push(Request::Released(Box::new(Released { client_id, window })));
+        }
+    }
+
+    fn note(&mut self, op: Kind, client_id: &str) {
+        let group = self.place.route.session_group(client_id);
+        self.out.requests.push(Request::Note { group, op: Box::new(op) });
+    }
+
+    /// Another owner of the session waits: it hears when this one has let go.
+    pub(super) fn let_go(&mut self, key: ConnectionKey, client_id: String) {
+        let window = self.window_of(key);
+        self.close(key, Close::Ours(ReasonCode::SessionTakenOver));
+        match self.leaving.get_mut(&key) {
+            Some(leaving) => leaving.awaited = true,
+            None => self.out.requests.push(Request::Released(Box::new(Released { client_id, window }))),
+        }
     }
 
     fn forget_subscriptions(&mut self, key: ConnectionKey, ended: bool) {
@@ -89,10 +145,14 @@ impl Worker {
 
     /// A CONNECT was committed for a connection that is gone: let go of the session at once.
     pub(super) fn detach_unseen(&mut self, client_id: &str, epoch: u64) {
-        let group = self.place.route.session_group(client_id);
-        let client_id = client_id.to_owned();
-        let op = Detach { client_id, epoch, discard_will: false, expiry: None, window: None };
-        self.out.requests.push(Request::Note { group, op: Box::new(Kind::Detach(op)) });
+        let op = Detach {
+            client_id: client_id.to_owned(),
+            epoch,
+            discard_will: false,
+            expiry: None,
+            window: None,
+        };
+        self.note(Kind::Detach(op), client_id);
     }
 
     /// Cursor and window of a durable session as they are now, with positions of its own.

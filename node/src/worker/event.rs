@@ -10,7 +10,7 @@ use super::deliver::Origin;
 use super::publish::TAG_INTENTS;
 use super::subscribe::TAG_SUBSCRIBE;
 use super::{Close, Worker};
-use crate::mail::{ConnectionKey, Event, Live, Refused, Released, Request};
+use crate::mail::{ConnectionKey, Event, Live, Refused};
 use crate::metrics::Connect;
 use crate::record::Records;
 use crate::state::session::Outcome;
@@ -90,9 +90,7 @@ impl Worker {
             self.close(key, Close::Ours(ReasonCode::AdministrativeAction));
             return;
         }
-        let window = self.window_of(key);
-        self.close(key, Close::Ours(ReasonCode::SessionTakenOver));
-        self.out.requests.push(Request::Released(Box::new(Released { client_id, window })));
+        self.let_go(key, client_id);
     }
 
     fn subscription_views(&self) -> Vec<crate::admin::Subscription> {

@@ -120,6 +120,8 @@ pub struct Worker {
     request: u64,
     /// Connections with publishes held behind an intent.
     holding: Vec<ConnectionKey>,
+    /// Connections that have ended, until their publishes are settled.
+    leaving: HashMap<ConnectionKey, close::Leaving, foldhash::fast::RandomState>,
     /// Bytes of publishes that are not settled.
     outstanding: usize,
     /// Refusals heard of.
@@ -187,6 +189,7 @@ impl Worker {
             requests: HashMap::default(),
             request: 0,
             holding: Vec::new(),
+            leaving: HashMap::default(),
             outstanding: 0,
             refusals: 0,
             out,
@@ -258,9 +261,9 @@ impl Worker {
         self.outstanding > most || self.place.live.iter().any(|live| live.load(Ordering::Relaxed) > most)
     }
 
-    /// Stopping, and no connection is left.
+    /// Stopping, and no connection is left, nor anything to say about one.
     pub fn ended(&self) -> bool {
-        self.stopping && self.conns.is_empty()
+        self.stopping && self.conns.is_empty() && self.leaving.is_empty() && self.out.requests.is_empty()
     }
 
     /// Number of connections.

@@ -289,7 +289,10 @@ impl Worker {
             let waiting = self.batches[partition.index()].waiting.pop_front();
             let waiting = waiting.expect("as many wait as were proposed");
             self.outstanding -= waiting.bytes as usize;
-            let Some(session) = self.conn(waiting.connection).and_then(Conn::session) else { continue };
+            let Some(session) = self.conn(waiting.connection).and_then(Conn::session) else {
+                self.settled_behind(waiting.connection);
+                continue;
+            };
             if let Some(fencing) = session.fencing.as_mut().filter(|_| waiting.fences && refused.is_none()) {
                 fencing.stands(partition);
             }
@@ -320,7 +323,13 @@ impl Worker {
             let waiting = self.batches[partition.index()].waiting.pop_front();
             let waiting = waiting.expect("as many wait as were proposed");
             self.outstanding -= waiting.bytes as usize;
-            self.close(waiting.connection, Close::Ours(ReasonCode::SessionTakenOver));
+            match self.conn(waiting.connection).and_then(Conn::session) {
+                Some(session) => {
+                    session.inbound.settle(waiting.number, ReasonCode::SessionTakenOver);
+                    self.close(waiting.connection, Close::Ours(ReasonCode::SessionTakenOver));
+                }
+                None => self.settled_behind(waiting.connection),
+            }
         }
     }
 

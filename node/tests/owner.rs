@@ -1,4 +1,5 @@
-//! A worker whose session was taken over from an owner that did not confirm, and one whose session was taken over.
+//! An owner of a session as its worker plays it: the fences that it puts up against earlier owners, and how it
+//! makes way for a later one.
 //!
 //! No sockets and no hub: the test answers what the worker asks.
 
@@ -26,6 +27,8 @@ struct Desk {
     sessions: Sessions,
     route: Route,
     key: ConnectionKey,
+    /// What the session group and the hub were told, and nobody waits for.
+    told: Vec<String>,
 }
 
 impl Desk {
@@ -61,7 +64,7 @@ impl Desk {
         };
         let mut worker = Worker::new(place, Arc::new(settings), Tally::new(Counters::new()));
         let key = worker.accept("127.0.0.1:9".parse().expect("an address"));
-        let mut desk = Self { worker, sessions: Sessions::new(1), route, key };
+        let mut desk = Self { worker, sessions: Sessions::new(1), route, key, told: Vec::new() };
         desk.says(&connect.bytes(5));
         desk.answer(fences);
         assert_eq!(desk.heard()[0], common::wire::CONNACK);
@@ -108,8 +111,13 @@ impl Desk {
                         };
                         self.worker.event(event);
                     }
-                    Request::Note { op, .. } => {
-                        assert!(matches!(*op, Kind::Detach(_)), "{op:?}");
+                    Request::Note { op, .. } => match *op {
+                        Kind::Detach(detach) => self.told.push(format!("detach {}", detach.epoch)),
+                        Kind::Window(op) => self.told.push(format!("window live={}", op.window.live)),
+                        other => panic!("{other:?}"),
+                    },
+                    Request::Released(released) => {
+                        self.told.push(format!("released window={}", released.window.is_some()));
                     }
                     other => panic!("{other:?}"),
                 }
@@ -127,6 +135,12 @@ impl Desk {
         assert_eq!(record.topic, topic);
         assert!(record.fences.is_empty() || batch.flags.stateful());
         record.fences.iter().collect()
+    }
+
+    /// What was told since the last call.
+    fn told(&mut self) -> Vec<String> {
+        self.answer(&[]);
+        std::mem::take(&mut self.told)
     }
 
     fn settled(&mut self, topic: &str, refused: Option<Refused>) {
@@ -213,4 +227,66 @@ fn mqtt_3_1_4_3_an_owner_behind_a_fence_acknowledges_nothing_and_is_closed() {
         desk.settled("a", None);
         assert!(desk.heard().is_empty() && desk.worker.conn(desk.key).unwrap().closing());
     }
+}
+
+#[test]
+fn the_end_of_a_connection_is_told_behind_its_publishes() {
+    let mut desk = Desk::connected(Connect::durable("c"), &[]);
+    let other = elsewhere("a");
+    for (topic, qos, id) in [("a", 1, 1), (&other, 2, 2), ("a", 1, 3)] {
+        desk.publishes(topic, qos, id);
+    }
+    desk.answer(&[]);
+    desk.settled("a", None);
+    desk.worker.remove(desk.key);
+    // What it has received is kept at once, so that it does not follow the tail while it is no longer there.
+    assert_eq!(desk.told(), ["window live=false"]);
+    desk.settled(&other, None);
+    assert_eq!(desk.told(), [""; 0]);
+    desk.settled("a", Some(Refused::Full));
+    assert_eq!(desk.told(), ["detach 1"]);
+}
+
+#[test]
+fn the_end_of_a_connection_with_nothing_under_way_is_told_at_once() {
+    let mut desk = Desk::connected(Connect::durable("c"), &[]);
+    desk.publishes("a", 1, 1);
+    desk.answer(&[]);
+    desk.settled("a", None);
+    desk.worker.remove(desk.key);
+    assert_eq!(desk.told(), ["detach 1"]);
+}
+
+#[test]
+fn an_old_owner_lets_go_when_nothing_of_it_is_under_way() {
+    for closed_before in [false, true] {
+        let mut desk = Desk::connected(Connect::durable("c"), &[]);
+        desk.says(&Message::new("a", 0, b"x").retained().bytes(5));
+        desk.publishes("a", 1, 1);
+        desk.answer(&[]);
+        if closed_before {
+            desk.worker.remove(desk.key);
+        }
+        desk.worker.event(Event::Fence { connection: desk.key, client_id: "c".into(), taken_over: true });
+        assert_eq!(desk.told(), ["window live=false"]);
+        desk.settled("a", None);
+        assert_eq!(desk.told(), [""; 0]);
+        desk.settled("a", Some(Refused::Fenced));
+        assert_eq!(desk.told(), ["detach 1", "released window=true"]);
+    }
+}
+
+#[test]
+fn a_worker_that_stops_waits_for_what_is_under_way() {
+    let mut desk = Desk::connected(Connect::durable("c"), &[]);
+    desk.publishes("a", 1, 1);
+    desk.answer(&[]);
+    desk.worker.event(Event::Stop);
+    desk.worker.remove(desk.key);
+    desk.answer(&[]);
+    assert!(!desk.worker.ended());
+    desk.settled("a", None);
+    assert!(!desk.worker.ended(), "the end of the connection is still to be told");
+    assert_eq!(desk.told(), ["window live=false", "detach 1"]);
+    assert!(desk.worker.ended());
 }
