@@ -9,6 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub(crate) struct Ways {
     pub(crate) peers: Vec<Arc<Mailbox<Event>>>,
     /// Time.
     pub(crate) clock: Arc<dyn Clock>,
+    /// How far group time is ahead of the monotonic clock, milliseconds: what the time of day is taken to be.
+    pub(crate) ahead: Arc<AtomicU64>,
 }
 
 /// Rings a worker's bell.
@@ -167,7 +170,8 @@ async fn settle(driver: Rc<Driver>) {
 impl Driver {
     pub(crate) fn set_now(&self) {
         let monotonic = u64::try_from(self.ways.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
-        self.worker.borrow_mut().now = Now { monotonic, wall: self.ways.clock.wall() };
+        let wall = monotonic + self.ways.ahead.load(Ordering::Relaxed);
+        self.worker.borrow_mut().now = Now { monotonic, wall };
     }
 
     /// The settling task runs once what is ready now has been handled.

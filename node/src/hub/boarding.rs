@@ -324,6 +324,8 @@ impl Hub {
         for post in &mut self.workers {
             post.settled.clear();
             post.refusals = 0;
+            // It has no connection any more; the next one begins where the partitions stand then.
+            post.feeding = false;
             post.events.push(Event::Boot(self.boot));
         }
     }

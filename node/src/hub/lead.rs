@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use holdfast_log::{GroupId, GroupStatus, NodeId, ReplicaId, Role};
+use holdfast_log::{GroupId, GroupStatus, NodeId, ReplicaId, Role, Term};
 
 use super::Hub;
 use super::machine::Machines;
@@ -61,6 +61,11 @@ impl Leading {
         self.roles.get(&group).is_some_and(|known| known.role.leads)
     }
 
+    /// The term in which this node leads `group` and takes proposals.
+    fn leads_in(&self, group: GroupId) -> Option<Term> {
+        self.roles.get(&group).filter(|known| known.role.leads).map(|known| known.role.term)
+    }
+
     /// Groups whose leader is `node`.
     pub(super) fn led_by(&self, node: NodeId) -> Vec<GroupId> {
         let led = self.roles.iter().filter(|(_, known)| known.leader == Some(node));
@@ -81,16 +86,17 @@ impl Hub {
     /// duties.
     pub(super) fn role(&mut self, group: GroupId, role: Role) {
         let now = self.clock.monotonic();
-        let led = self.leading.leads(group);
+        let led = self.leading.leads_in(group);
         let leader = role.leader.and_then(|replica| self.node_of(group, replica));
         self.leading.set(group, role, leader, now);
-        if led != role.leads {
+        let leads = role.leads.then_some(role.term);
+        if led != leads {
             self.machines.forget_pending(group);
         }
         if leader.is_some() {
             self.proposals.resend(group);
         }
-        if role.leads && !led {
+        if role.leads && led != leads {
             tracing::debug!(%group, term = %role.term, "leads");
             if group == META {
                 self.boarding.restart_leases(now);

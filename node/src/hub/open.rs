@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use holdfast_cluster::link::Net;
@@ -93,6 +93,8 @@ pub struct Opened {
     pub boot: u64,
     /// Who leads each partition, kept up to date.
     pub leaders: Leaders,
+    /// How far group time is ahead of the monotonic clock, milliseconds, kept up to date.
+    pub ahead: Arc<AtomicU64>,
     /// Whether this node serves, kept up to date.
     pub serving: Arc<AtomicBool>,
     /// The table of slots.
@@ -172,7 +174,8 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
         hub.begin_alone()?;
     }
     let serving = hub.boarding.flag();
-    Ok(Opened { boot: hub.boot, hub, reader, leaders, serving, route })
+    let ahead = hub.time.ahead();
+    Ok(Opened { boot: hub.boot, hub, ahead, reader, leaders, serving, route })
 }
 
 fn restore(

@@ -5,6 +5,8 @@
 //! decides.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use holdfast_log::NodeId;
@@ -18,7 +20,7 @@ const FORGOTTEN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct GroupTime {
     /// Farthest that group time has been ahead of the monotonic clock, milliseconds.
-    ahead: u64,
+    ahead: Arc<AtomicU64>,
     /// How far the wall clocks of others are ahead of this node's monotonic clock, and when that was heard.
     others: BTreeMap<NodeId, (u64, Duration)>,
 }
@@ -26,7 +28,8 @@ pub(super) struct GroupTime {
 impl GroupTime {
     /// Goes on from the last stamp in the log. Unit: milliseconds.
     pub(super) fn new(last: u64, monotonic: Duration) -> Self {
-        Self { ahead: last.saturating_sub(millis(monotonic)), others: BTreeMap::new() }
+        let ahead = last.saturating_sub(millis(monotonic));
+        Self { ahead: Arc::new(AtomicU64::new(ahead)), others: BTreeMap::new() }
     }
 
     /// Another node's wall clock, as it arrives.
@@ -41,12 +44,17 @@ impl GroupTime {
         clocks.push(wall.saturating_sub(millis(monotonic)));
         clocks.sort_unstable();
         // Of two the one that is behind: waiting is safer than deleting early.
-        self.ahead = self.ahead.max(clocks[(clocks.len() - 1) / 2]);
+        self.ahead.fetch_max(clocks[(clocks.len() - 1) / 2], Ordering::Relaxed);
     }
 
     /// Group time, milliseconds since 1970.
     pub(super) fn now(&self, monotonic: Duration) -> u64 {
-        millis(monotonic) + self.ahead
+        millis(monotonic) + self.ahead.load(Ordering::Relaxed)
+    }
+
+    /// How far group time is ahead of the monotonic clock, for other threads. Unit: milliseconds.
+    pub(super) fn ahead(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.ahead)
     }
 }
 

@@ -114,7 +114,7 @@ impl Shared {
         failed: &Failed,
     ) -> Result<Threads, NodeError> {
         let reads: Arc<Mailbox<Read>> = Arc::new(Mailbox::blocking());
-        let Opened { hub, reader, boot, route, .. } = opened;
+        let Opened { hub, reader, boot, route, ahead, .. } = opened;
         let node = hub.node();
         let told = Arc::clone(failed);
         let hub = named("hub", move || hub.run().inspect_err(|error| told(NodeError::Ended(chain(error)))))?;
@@ -152,6 +152,7 @@ impl Shared {
                 reads: Arc::clone(&reads),
                 peers: self.workers.clone(),
                 clock: Arc::clone(&self.clock),
+                ahead: Arc::clone(&ahead),
             };
             let settings = Arc::clone(&settings);
             let thread = named("worker", move || {

@@ -49,7 +49,7 @@ use wheel::Wheel;
 pub struct Now {
     /// Milliseconds that never go back.
     pub monotonic: u64,
-    /// Milliseconds since 1970.
+    /// Group time, milliseconds since 1970.
     pub wall: u64,
 }
 

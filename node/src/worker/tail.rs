@@ -39,9 +39,12 @@ impl Tails {
         tails
     }
 
+    /// Entries come from `next` on; what came before may not reach up to there.
     pub(super) fn start(&mut self, next: &[u64]) {
         self.feeding = true;
+        self.bytes = 0;
         for (tail, next) in self.partitions.iter_mut().zip(next) {
+            tail.entries.clear();
             tail.next = *next;
         }
     }
