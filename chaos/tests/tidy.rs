@@ -426,7 +426,7 @@ fn a_promise_without_its_test_is_seen() {
 
 #[test]
 fn the_map_is_of_this_house() {
-    const LINES_MAX: usize = 400;
+    const LINES_MAX: usize = 500;
     let sources = tree();
     let map = sources.iter().find(|source| source.path == "ARCHITECTURE.md").expect("there is a map");
     let mut faults = Vec::new();
