@@ -50,10 +50,19 @@ bench *args: build
     {{env}} sh -c '"$CARGO_TARGET_DIR/release/holdfast-chaos" bench --holdfast "$CARGO_TARGET_DIR/release/holdfast" \
         --mosquitto "$(command -v mosquitto || echo /usr/sbin/mosquitto)" "$@"' bench {{args}}
 
-# Kill the release build again and again under load and check every promise: `./just chaos seed=7 --rounds 50`
-chaos seed=`date +%s` *args="--rounds 20": build
-    {{env}} sh -c '"$CARGO_TARGET_DIR/release/holdfast-chaos" kill --holdfast "$CARGO_TARGET_DIR/release/holdfast" \
+# A storm over real nodes and every promise checked; the report is storm.html: `./just chaos seed=7 --duration 10m --nodes 5`
+chaos seed=`date +%s` *args="--duration 2m": build
+    {{env}} sh -c '"$CARGO_TARGET_DIR/release/holdfast-chaos" storm --holdfast "$CARGO_TARGET_DIR/release/holdfast" \
         --seed "$@"' chaos {{trim_start_match(seed, "seed=")}} {{args}}
+
+# Kill a single node of the release build again and again under load and check every promise: `./just kill seed=7 --rounds 50`
+kill seed=`date +%s` *args="--rounds 20": build
+    {{env}} sh -c '"$CARGO_TARGET_DIR/release/holdfast-chaos" kill --holdfast "$CARGO_TARGET_DIR/release/holdfast" \
+        --seed "$@"' kill {{trim_start_match(seed, "seed=")}} {{args}}
+
+# A night of it: 2,000 simulated seeds, then storms over 1, 3 and 5 nodes, then 200 kills (about two hours)
+chaos-long seed=`date +%s`: build
+    {{env}} scripts/chaos-long.sh {{trim_start_match(seed, "seed=")}}
 
 # Which statements of the MQTT specification a test names
 conformance:

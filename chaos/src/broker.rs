@@ -207,7 +207,7 @@ fn mosquitto_config(port: u16) -> String {
 
 /// A port that is free for TCP and UDP now. No two searches of this process look at the same port, and
 /// different processes begin at different places.
-fn free_port() -> io::Result<u16> {
+pub(crate) fn free_port() -> io::Result<u16> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let span = u32::from(PORTS.end - PORTS.start);
     for _ in 0..span {

@@ -5,16 +5,25 @@ use std::fmt;
 use crate::history::History;
 
 mod acked_is_delivered;
+mod election_safety;
+mod excerpt;
 mod intact;
+mod leader_completeness;
+mod log_matching;
+mod nothing_from_the_minority;
 mod offsets_never_change;
 mod one_owner;
 mod order_per_publisher;
+mod qos0_once;
 mod qos2_once;
 mod retained_converges;
 mod retained_never_goes_back;
 mod session_present_is_honest;
 mod shared_loses_none;
+mod shared_once;
 mod will_once;
+
+pub use excerpt::excerpt;
 
 /// A broken promise, with the smallest witness that the history holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +50,7 @@ pub struct Promise {
 }
 
 /// All promises.
-pub const PROMISES: [Promise; 11] = [
+pub const PROMISES: [Promise; 17] = [
     Promise {
         name: "acked_is_delivered",
         says: "each acknowledged message reached each durable subscriber that was subscribed before it",
@@ -96,6 +105,36 @@ pub const PROMISES: [Promise; 11] = [
         name: "retained_never_goes_back",
         says: "a retained message that is read is never older than what was acknowledged before it was asked for",
         check: retained_never_goes_back::check,
+    },
+    Promise {
+        name: "qos0_once",
+        says: "what is published at QoS 0 comes once or not at all",
+        check: qos0_once::check,
+    },
+    Promise {
+        name: "shared_once",
+        says: "a group of QoS 2 gets each message of QoS 2 once, by one of its members",
+        check: shared_once::check,
+    },
+    Promise {
+        name: "nothing_from_the_minority",
+        says: "nodes that reach no majority acknowledge nothing",
+        check: nothing_from_the_minority::check,
+    },
+    Promise {
+        name: "election_safety",
+        says: "a partition has at most one leader in a term",
+        check: election_safety::check,
+    },
+    Promise {
+        name: "leader_completeness",
+        says: "a leader has everything that was committed before",
+        check: leader_completeness::check,
+    },
+    Promise {
+        name: "log_matching",
+        says: "what two nodes hold of one log is the same, and what is committed is the same on all",
+        check: log_matching::check,
     },
 ];
 

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::wire::{self, Connect, Level, Packet};
+use crate::wire::{self, Connect, Level, Packet, Will};
 
 /// How long a socket waits for its peer before it looks at its deadline again.
 const TICK: Duration = Duration::from_millis(5);
@@ -16,6 +16,7 @@ pub struct Client {
     stream: TcpStream,
     level: Level,
     buffer: Vec<u8>,
+    heard: Instant,
 }
 
 /// How the broker greeted us.
@@ -34,13 +35,23 @@ impl Client {
         connect: &Connect<'_>,
         patience: Duration,
     ) -> io::Result<(Client, Greeting)> {
+        Client::open_with(address, connect, None, patience)
+    }
+
+    /// The same with a will.
+    pub fn open_with(
+        address: SocketAddr,
+        connect: &Connect<'_>,
+        will: Option<&Will<'_>>,
+        patience: Duration,
+    ) -> io::Result<(Client, Greeting)> {
         let stream = TcpStream::connect_timeout(&address, patience)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(TICK))?;
         stream.set_write_timeout(Some(Duration::from_secs(5)))?;
-        let mut client = Client { stream, level: connect.level, buffer: Vec::new() };
+        let mut client = Client { stream, level: connect.level, buffer: Vec::new(), heard: Instant::now() };
         let mut out = Vec::new();
-        wire::connect(&mut out, connect);
+        wire::connect_with(&mut out, connect, will);
         client.send(&out)?;
         let deadline = Instant::now() + patience;
         let mut greeting = None;
@@ -57,6 +68,11 @@ impl Client {
             }
         }
         Ok((client, greeting.expect("the loop ends only with a greeting")))
+    }
+
+    /// For how long nothing has come.
+    pub fn silent_for(&self) -> Duration {
+        self.heard.elapsed()
     }
 
     /// Sends all of `bytes`.
@@ -98,6 +114,7 @@ impl Client {
         match self.stream.read(&mut chunk) {
             Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(n) => {
+                self.heard = Instant::now();
                 self.buffer.extend_from_slice(&chunk[..n]);
                 Ok(())
             }

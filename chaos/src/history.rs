@@ -53,6 +53,11 @@ pub enum What {
         /// Session Present flag.
         session_present: bool,
     },
+    /// A CONNECT of this client had no answer: whether it had its effect is not known.
+    Unanswered {
+        /// Client identifier.
+        client: String,
+    },
     /// A SUBACK of success reached this subscriber, for all its filters.
     Subscribed {
         /// Index into [`History::subscribers`].
@@ -102,6 +107,18 @@ pub enum What {
     },
     /// This will has to be published: its connection ended without DISCONNECT, and nothing keeps it back.
     WillDue(Message),
+    /// An answer that only the owner of a session may give reached this connection: CONNACK, SUBACK, or the first
+    /// acknowledgement of a PUBLISH.
+    Served {
+        /// Index into [`History::clients`].
+        client: u16,
+        /// Number of the connection.
+        connection: u64,
+        /// The node at its other end, counted from 0.
+        node: u16,
+        /// When the packet that was answered was sent.
+        began: Duration,
+    },
     /// The broker began to serve a connection of this client id. Seen from inside the broker.
     Opened {
         /// Client identifier.
@@ -127,6 +144,56 @@ pub enum What {
     },
     /// The broker, or the world around it, did this.
     Weather(&'static str),
+    /// A storm over a cluster did this.
+    Struck(String),
+    /// From now on no datagram goes both ways between these nodes (bits, from the lowest) and the others.
+    Isolated(u64),
+    /// That is over in this moment.
+    Rejoined(u64),
+    /// Whether every disk has room, from now on.
+    Room(bool),
+    /// A node's view of one partition, when it was asked.
+    View(View),
+    /// An entry of a Raft log, as it lay on a disk after the storm.
+    Logged {
+        /// The node, counted from 0.
+        node: u16,
+        /// The group.
+        group: u32,
+        /// Its index.
+        index: u64,
+        /// Its term.
+        term: u64,
+        /// Checksum of its bytes.
+        sum: u32,
+        /// Whether the node knew that it is committed.
+        committed: bool,
+    },
+}
+
+/// What a node says of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// The node, counted from 0.
+    pub node: u16,
+    /// Counts the lives of its process.
+    pub life: u32,
+    /// The partition.
+    pub partition: u16,
+    /// When it was asked.
+    pub asked: Duration,
+    /// The term.
+    pub term: u64,
+    /// The node that leads in this term, if it knows, counted from 0.
+    pub leader: Option<u16>,
+    /// The first message that is kept.
+    pub first: u64,
+    /// The number of the next message.
+    pub next: u64,
+    /// The committed index.
+    pub committed: u64,
+    /// The last index of its log.
+    pub last: u64,
 }
 
 /// Something that happened, and when, counted from the start of the storm.
@@ -141,8 +208,12 @@ pub struct Event {
 /// Everything that happened, in order of time; each client's events are in the order in which it saw them.
 #[derive(Clone, Debug, Default)]
 pub struct History {
+    /// Nodes of the cluster; 0 where they were not counted.
+    pub nodes: u16,
     /// Topic Names.
     pub topics: Vec<String>,
+    /// Client identifiers, where [`What::Served`] was recorded.
+    pub clients: Vec<String>,
     /// Those who publish.
     pub publishers: Vec<PublisherFacts>,
     /// Those who subscribe.
@@ -158,7 +229,12 @@ struct Times {
     sent: HashMap<Message, Duration>,
     acked: HashMap<Message, Duration>,
     killed: Vec<(u32, Duration)>,
+    /// When a disk had no room, until what was refused then has been said again.
+    no_room: Vec<(Duration, Duration)>,
 }
+
+/// For so long after a disk has room again, what was refused before may come late.
+const LATE: Duration = Duration::from_secs(15);
 
 impl History {
     /// A history in which nothing has happened yet.
@@ -167,7 +243,7 @@ impl History {
         publishers: Vec<PublisherFacts>,
         subscribers: Vec<SubscriberFacts>,
     ) -> History {
-        History { topics, publishers, subscribers, events: Vec::new(), times: OnceLock::new() }
+        History { topics, publishers, subscribers, ..History::default() }
     }
 
     /// Whether a filter of this subscriber matches this topic.
@@ -196,6 +272,23 @@ impl History {
         words
     }
 
+    /// When a message was sent for the first time.
+    pub fn sent(&self, message: Message) -> Option<Duration> {
+        self.times.get_or_init(|| self.times()).sent.get(&message).copied()
+    }
+
+    /// Whether a disk had no room at this time, or shortly before. A message that is refused, and said again because
+    /// its refusal was lost, comes after what was sent behind it: there is no order to promise then.
+    pub fn lacked_room(&self, at: Duration) -> bool {
+        let times = self.times.get_or_init(|| self.times());
+        times.no_room.iter().any(|(from, to)| (*from..*to).contains(&at))
+    }
+
+    /// The same for the time when one of these was sent.
+    pub fn lacked_room_for(&self, messages: &[Message]) -> bool {
+        messages.iter().any(|message| self.sent(*message).is_some_and(|at| self.lacked_room(at)))
+    }
+
     fn times(&self) -> Times {
         let mut times = Times::default();
         for event in &self.events {
@@ -207,6 +300,11 @@ impl History {
                     times.acked.entry(*message).or_insert(event.at);
                 }
                 What::Killed(round) => times.killed.push((*round, event.at)),
+                // What is under way when it begins is refused too.
+                What::Room(false) => times.no_room.push((event.at.saturating_sub(LATE), Duration::MAX)),
+                What::Room(true) => {
+                    times.no_room.iter_mut().for_each(|(_, to)| *to = (*to).min(event.at + LATE));
+                }
                 _ => {}
             }
         }

@@ -12,16 +12,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::broker::{Place, Recipe};
-use crate::check::{self, PROMISES};
 use crate::history::{History, What};
+use crate::verdict::{self, Kept};
 
 mod storm;
-mod actor;
-mod subscriber;
-mod publisher;
-mod cast;
-mod recorder;
-pub(crate) mod payload;
 
 /// What a storm is made of.
 #[derive(Clone, Debug)]
@@ -70,22 +64,6 @@ pub struct Verdict {
     /// Where the broker's directory and the history are, when something was wrong.
     pub evidence: Option<PathBuf>,
 }
-
-/// How a promise was kept.
-#[derive(Clone, Debug, Serialize)]
-pub struct Kept {
-    /// Its name.
-    pub name: &'static str,
-    /// What it says.
-    pub says: &'static str,
-    /// How often it was broken.
-    pub violations: usize,
-    /// The first witnesses.
-    pub witnesses: Vec<String>,
-}
-
-/// Witnesses in a verdict, for each promise: enough to see a pattern.
-const WITNESSES_MAX: usize = 5;
 
 impl Storm {
     /// Runs the storm and checks what happened. An error is one of this machine, not of the broker.
@@ -138,16 +116,7 @@ impl Verdict {
             self.acked,
             self.delivered
         );
-        for kept in &self.promises {
-            let how = match kept.violations {
-                0 => "kept".to_owned(),
-                n => format!("BROKEN {n} times"),
-            };
-            text += &format!("  {:<28}{how}: {}\n", kept.name, kept.says);
-            for witness in &kept.witnesses {
-                text += &format!("      {witness}\n");
-            }
-        }
+        text += &verdict::lines(&self.promises);
         for failure in &self.failures {
             text += &format!("  FAILED: {failure}\n");
         }
@@ -161,17 +130,6 @@ impl Verdict {
 
 fn judge(history: &History) -> Verdict {
     let count = |wanted: fn(&What) -> bool| history.events.iter().filter(|e| wanted(&e.what)).count() as u64;
-    let violations = check::all(history);
-    let promises = PROMISES.iter().map(|promise| {
-        let mine: Vec<&String> =
-            violations.iter().filter(|v| v.promise == promise.name).map(|v| &v.witness).collect();
-        Kept {
-            name: promise.name,
-            says: promise.says,
-            violations: mine.len(),
-            witnesses: mine.into_iter().take(WITNESSES_MAX).cloned().collect(),
-        }
-    });
     Verdict {
         seed: 0,
         kills: count(|what| matches!(what, What::Killed(_))) as u32,
@@ -182,7 +140,7 @@ fn judge(history: &History) -> Verdict {
         sent: count(|what| matches!(what, What::Sent(_))),
         acked: count(|what| matches!(what, What::Acked(_))),
         delivered: count(|what| matches!(what, What::Delivered { .. })),
-        promises: promises.collect(),
+        promises: verdict::judge(history),
         failures: Vec::new(),
         evidence: None,
     }

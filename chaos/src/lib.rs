@@ -4,13 +4,20 @@
 //! (`wire`), so that a fault in the broker's codec cannot hide from the one that looks for it.
 
 pub mod sim;
+pub mod storm;
 pub mod bench;
 pub mod kill;
 pub mod load;
+mod workload;
+mod report;
+pub mod verdict;
+pub mod fleet;
+pub mod proxy;
 pub mod check;
 pub mod history;
 pub mod broker;
 pub mod client;
+mod http;
 pub mod process;
 pub mod seed;
 pub mod wire;

@@ -12,6 +12,7 @@ use holdfast_chaos::broker::Recipe;
 use holdfast_chaos::kill::Storm;
 use holdfast_chaos::load::LoadArgs;
 use holdfast_chaos::sim::SimArgs;
+use holdfast_chaos::storm::StormArgs;
 
 #[derive(Parser)]
 #[command(name = "holdfast-chaos", about = "Load, kills and checks for MQTT brokers", version)]
@@ -28,6 +29,8 @@ enum Command {
     Kill(KillArgs),
     /// Compare holdfast with mosquitto over the table of workloads; a Markdown table on stdout
     Bench(BenchArgs),
+    /// Let faults rage over a cluster under load, and check what it promised; exit code 1 if it lied
+    Storm(StormArgs),
     /// Run a node on virtual time, decided by a seed alone; exit code 1 if it broke a promise
     Sim(SimArgs),
 }
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Load(args) => args.run().and_then(|report| say(&report)).map(|()| true),
         Command::Kill(args) => kill(args),
+        Command::Storm(args) => args.run(&mut io::stderr(), &mut io::stdout()),
         Command::Sim(args) => args.run(&mut io::stdout().lock()),
         Command::Bench(args) => args.run().and_then(|table| say(&table)).map(|()| true),
     };

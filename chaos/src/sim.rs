@@ -92,8 +92,11 @@ impl Sim {
         if violations.is_empty() {
             let found = check::all(&history).into_iter().filter(|found| !excused(found.promise));
             let found = found.take(WITNESSES_MAX);
+            let excerpt = |witness: &str| check::excerpt(&history, witness, EXCERPT_MAX);
             violations.extend(
-                found.map(|violation| format!("{violation}\n{}", excerpt(&history, &violation.witness))),
+                found.map(|violation| {
+                    format!("{violation}\n    {}", excerpt(&violation.witness).join("\n    "))
+                }),
             );
         }
         let count =
@@ -157,38 +160,6 @@ impl SimArgs {
         }
         Ok(true)
     }
-}
-
-/// The events that a witness speaks of, with the weather between them.
-fn excerpt(history: &History, witness: &str) -> String {
-    let named = |message: &crate::history::Message| {
-        let topic = &history.topics[usize::from(message.topic)];
-        let publisher = &history.publishers[usize::from(message.publisher)].name;
-        witness.contains(&format!("{topic} #{} of {publisher}", message.seq))
-    };
-    let wanted = |what: &What| match what {
-        What::Sent(message) | What::Acked(message) | What::WillDue(message) | What::RetainedRead(message) => {
-            named(message)
-        }
-        What::Delivered { message, .. } | What::RetainedSeen { message, .. } => named(message),
-        What::Connected { client, .. } | What::Opened { client, .. } | What::Closed { client, .. } => {
-            witness.contains(client.as_str())
-        }
-        What::Killed(_) => true,
-        What::Weather(weather) => !weather.starts_with("a reader"),
-        What::Reused { .. } | What::Broken { .. } => true,
-        What::Subscribed { .. } | What::Entry { .. } => false,
-    };
-    let mut text = String::new();
-    let events: Vec<_> = history.events.iter().filter(|event| wanted(&event.what)).collect();
-    let skipped = events.len().saturating_sub(EXCERPT_MAX);
-    if skipped > 0 {
-        let _ = writeln!(text, "    ... {skipped} more before");
-    }
-    for event in events.into_iter().skip(skipped) {
-        let _ = writeln!(text, "    {:.6} {:?}", event.at.as_secs_f64(), event.what);
-    }
-    text
 }
 
 /// FNV-1a over everything that happened.

@@ -18,7 +18,10 @@ pub(super) fn check(history: &History) -> Vec<String> {
             What::RetainedSeen { message, asked } => {
                 let floor = floors.entry(message.topic).or_default();
                 let before = floor.iter().filter(|(at, _)| *at < asked).map(|(_, floor)| *floor).max();
-                if let Some(before) = before.filter(|before| before.seq > message.seq) {
+                let passed = |before: &Message| {
+                    before.seq > message.seq && !history.lacked_room_for(&[*before, message])
+                };
+                if let Some(before) = before.filter(passed) {
                     let when = event.at.as_secs_f64();
                     let found = history.tell(message);
                     broken.push(format!(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::history::{Event, Message, PublisherFacts, SubscriberFacts, What};
+use crate::history::{Event, Message, PublisherFacts, SubscriberFacts, View, What};
 
 const fn message(publisher: u16, topic: u16, seq: u64) -> Message {
     Message { publisher, topic, seq }
@@ -130,6 +130,7 @@ fn an_older_retained_message_or_none_is_seen_and_a_later_unknown_one_is_not() {
     only(&spoiled(|events| events.retain(|e| e.what != read(2))), "retained_converges");
     only(&spoiled(|events| push(events, read(7))), "retained_converges");
     let later = spoiled(|events| {
+        events.retain(|e| e.what != read(2));
         push(events, What::Sent(message(1, 1, 3)));
         push(events, read(3));
     });
@@ -141,6 +142,13 @@ fn a_forgotten_session_and_an_invented_one_are_seen() {
     let come = |client: &str, session_present| What::Connected { client: client.into(), session_present };
     only(&spoiled(|events| push(events, come("all", false))), "session_present_is_honest");
     only(&spoiled(|events| push(events, come("stranger", true))), "session_present_is_honest");
+    let unknown = |present| {
+        spoiled(|events| {
+            push(events, What::Unanswered { client: "stranger".into() });
+            push(events, come("stranger", present));
+        })
+    };
+    assert_eq!((unknown(true), unknown(false)), (Vec::new(), Vec::new()));
 }
 
 #[test]
@@ -216,4 +224,150 @@ fn a_retained_message_that_goes_back_is_seen() {
     only(&spoiled(|events| push(events, seen(1, 9))), "retained_never_goes_back");
     assert_eq!(spoiled(|events| push(events, seen(2, 9))), []);
     assert_eq!(spoiled(|events| push(events, seen(1, 0))), []);
+}
+
+/// A history of three nodes and one client, with nothing in it but this.
+fn cluster(what: Vec<What>) -> Vec<Violation> {
+    let publisher = |name: &str, qos| PublisherFacts { name: name.into(), qos, retain: false, will: false };
+    let mut history = History::new(
+        vec!["t".into()],
+        vec![publisher("live", 0), publisher("exact", 2), publisher("plain", 1)],
+        vec![subscriber("guard-1", "t", 2, Some("guard")), subscriber("guard-2", "t", 2, Some("guard"))],
+    );
+    history.nodes = 3;
+    history.clients = vec!["twin".into(), "live".into()];
+    history.events = (1..).map(Duration::from_secs).zip(what).map(|(at, what)| Event { at, what }).collect();
+    all(&history)
+}
+
+/// An answer on a connection to the node of the same number, to what was asked at this second.
+fn served(connection: u64, began: u64) -> What {
+    let (node, began) = (connection as u16, Duration::from_secs(began));
+    What::Served { client: 0, connection, node, began }
+}
+
+#[test]
+fn an_old_owner_that_is_answered_after_the_new_one_is_seen_from_outside() {
+    let handed_over = cluster(vec![served(0, 0), served(0, 1), served(1, 2), served(1, 3)]);
+    assert_eq!(handed_over, []);
+    // What was asked before the new owner was greeted may be answered after.
+    assert_eq!(cluster(vec![served(0, 0), served(1, 1), served(0, 1)]), []);
+    let both = cluster(vec![served(0, 0), served(1, 1), served(1, 2), served(0, 3)]);
+    let both: Vec<_> = both.into_iter().filter(|violation| violation.promise == "one_owner").collect();
+    assert!(!both.is_empty() && both[0].witness.contains("connection 0 of twin to node 1"), "{both:?}");
+}
+
+#[test]
+fn an_answer_from_a_node_that_is_cut_off_is_seen() {
+    let cut = What::Isolated(0b010);
+    let before = cluster(vec![served(1, 0), cut.clone(), served(1, 1), What::Rejoined(0b010), served(1, 4)]);
+    assert_eq!(before, []);
+    assert_eq!(cluster(vec![cut.clone(), served(0, 2)]), [], "the majority goes on");
+    only(&cluster(vec![cut, served(1, 2)]), "nothing_from_the_minority");
+}
+
+#[test]
+fn qos_0_twice_is_seen_and_out_of_order_only_within_a_connection() {
+    let live = |seq| message(0, 0, seq);
+    let plain = |seq| What::Delivered { subscriber: 0, message: live(seq), retained: false };
+    only(&cluster(vec![What::Sent(live(1)), plain(1), plain(1)]), "qos0_once");
+    let stays = |what: Vec<What>| {
+        let mut history = good();
+        history.publishers[0].qos = 0;
+        history.clients = vec!["plain".into()];
+        what.into_iter().for_each(|what| push(&mut history.events, what));
+        all(&history)
+    };
+    let (three, four) = (message(0, 0, 3), message(0, 0, 4));
+    let crossed = |between: Vec<What>| {
+        let mut what = vec![What::Sent(three)];
+        what.extend(between);
+        what.extend([What::Sent(four), deliver(0, four), deliver(0, three)]);
+        stays(what)
+    };
+    let connack = What::Served { client: 0, connection: 9, node: 1, began: Duration::ZERO };
+    let only_order = |violations: Vec<Violation>| {
+        violations.into_iter().filter(|violation| violation.promise == "order_per_publisher").count()
+    };
+    assert_eq!(only_order(crossed(Vec::new())), 1);
+    assert_eq!(only_order(crossed(vec![connack])), 0);
+}
+
+#[test]
+fn a_message_that_two_members_of_an_exact_group_get_is_seen() {
+    let to = |subscriber, publisher| deliver(subscriber, message(publisher, 0, 1));
+    let sent = |publisher| What::Sent(message(publisher, 0, 1));
+    only(&cluster(vec![sent(1), to(0, 1), to(1, 1)]), "shared_once");
+    assert_eq!(cluster(vec![sent(2), to(0, 2), to(1, 2)]), [], "at QoS 1 it may");
+}
+
+fn view(node: u16, term: u64, leader: Option<u16>) -> View {
+    let asked = Duration::from_secs(100);
+    View { node, life: 1, partition: 4, asked, term, leader, first: 0, next: 9, committed: 9, last: 9 }
+}
+
+#[test]
+fn two_leaders_in_a_term_are_seen_and_in_two_terms_are_not() {
+    let seen = |one, other| cluster(vec![What::View(one), What::View(other)]);
+    only(&seen(view(0, 5, Some(0)), view(1, 5, Some(1))), "election_safety");
+    assert_eq!(seen(view(0, 5, Some(0)), view(1, 6, Some(1))), []);
+}
+
+#[test]
+fn a_leader_that_lacks_what_was_committed_is_seen() {
+    let known = View { committed: 20, last: 20, ..view(0, 5, Some(0)) };
+    let seen = |leader: View| cluster(vec![What::View(known), What::View(leader)]);
+    only(&seen(view(1, 6, Some(1))), "leader_completeness");
+    assert_eq!(seen(view(1, 4, Some(1))), [], "it does not know yet that it is none");
+    assert_eq!(seen(View { asked: Duration::ZERO, ..view(1, 6, Some(1)) }), [], "it was asked before");
+    assert_eq!(seen(view(1, 6, Some(0))), [], "it does not lead");
+}
+
+#[test]
+fn a_partition_that_goes_back_is_seen_and_a_new_life_may_know_less() {
+    let before = View { first: 3, ..view(0, 5, None) };
+    let seen = |after: View| cluster(vec![What::View(before), What::View(after)]);
+    only(&seen(View { first: 2, ..before }), "offsets_never_change");
+    only(&seen(View { committed: 8, ..before }), "offsets_never_change");
+    only(&seen(View { first: 10, ..before }), "offsets_never_change");
+    assert_eq!(seen(View { life: 2, committed: 8, first: 2, ..before }), []);
+}
+
+#[test]
+fn logs_that_differ_are_seen() {
+    let entry = |node, term, sum, committed| What::Logged { node, group: 7, index: 3, term, sum, committed };
+    let logs = |one, other| cluster(vec![one, other]);
+    only(&logs(entry(0, 2, 1, true), entry(1, 2, 9, true)), "log_matching");
+    only(&logs(entry(0, 2, 1, true), entry(1, 3, 9, true)), "log_matching");
+    assert_eq!(logs(entry(0, 2, 1, true), entry(1, 3, 9, false)), [], "what is not committed may go");
+}
+
+#[test]
+fn what_a_disk_without_room_reorders_is_excused_and_nothing_else() {
+    let crossed = |room: bool| {
+        spoiled(|events| {
+            let (three, four) = (message(0, 0, 3), message(0, 0, 4));
+            if room {
+                push(events, What::Room(false));
+            }
+            push(events, What::Sent(three));
+            push(events, What::Sent(four));
+            push(events, deliver(0, four));
+            push(events, deliver(0, three));
+        })
+    };
+    assert_eq!(crossed(true), []);
+    only(&crossed(false), "order_per_publisher");
+}
+
+#[test]
+fn readers_of_retained_messages_that_disagree_are_seen() {
+    let read = |seq| What::RetainedRead(message(1, 1, seq));
+    let disagree = spoiled(|events| {
+        push(events, What::Sent(message(1, 1, 3)));
+        push(events, read(3));
+    });
+    assert!(disagree.iter().all(|violation| violation.promise == "retained_converges"), "{disagree:?}");
+    assert_eq!(disagree.len(), 1);
+    assert!(spoiled(|events| push(events, read(2))).is_empty());
 }

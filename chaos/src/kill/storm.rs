@@ -6,21 +6,18 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::recorder::{Recorder, Signals};
-use super::{Storm, cast, payload};
+use super::Storm;
 use crate::broker::{Broker, Place};
-use crate::client;
 use crate::history::{Event, History, What};
 use crate::seed::Seed;
+use crate::workload::drain::{drain, read_retained, until};
+use crate::workload::recorder::{Recorder, Signals};
+use crate::workload::{Doors, cast};
 
 /// Clients have this long to subscribe before the storm.
 const SETTLE_WAIT: Duration = Duration::from_secs(30);
-/// Publishers have this long to finish what is in flight, after the last start.
-const FINISH_WAIT: Duration = Duration::from_secs(30);
-/// Subscribers are drained when nothing has come for this long...
+/// Subscribers are drained when nothing has come for this long.
 const QUIET: Duration = Duration::from_secs(2);
-/// ...and in any case after this.
-const DRAIN_WAIT: Duration = Duration::from_secs(60);
 
 /// What the weather was like.
 #[derive(Default)]
@@ -33,19 +30,19 @@ pub(super) struct Weather {
 /// Lets the storm rage over a broker at `place`.
 pub(super) fn rage(storm: &Storm, place: &Place) -> io::Result<(History, Weather)> {
     let mut seed = Seed::new(storm.seed);
-    let mut history = cast::facts(storm.seed);
+    let (mut history, actors) = cast::for_kill(storm.seed, storm.rate, &mut seed);
     let signals = Signals::new();
     let mut recorder = Recorder::new(&signals);
     let mut weather = Weather::default();
     let mut broker = storm.recipe.start(place)?;
     broker.wait_until_ready(place, storm.patience)?;
-    let actors = cast::actors(&history, storm.rate, &mut seed);
     let expected = actors.len() as u64;
+    let doors = Doors::new(vec![place.address()]);
     let threads: Vec<_> = actors
         .into_iter()
         .map(|actor| {
-            let (address, recorder) = (place.address(), Recorder::new(&signals));
-            thread::spawn(move || actor.work(address, recorder))
+            let (doors, recorder) = (doors.clone(), Recorder::new(&signals));
+            thread::spawn(move || actor.work(&doors, recorder))
         })
         .collect();
     if !until(SETTLE_WAIT, || signals.settled.load(Ordering::SeqCst) == expected) {
@@ -54,9 +51,11 @@ pub(super) fn rage(storm: &Storm, place: &Place) -> io::Result<(History, Weather
         broker = kills(storm, place, broker, (&mut seed, &mut recorder, &mut weather))?;
     }
     signals.publish.store(false, Ordering::SeqCst);
-    drain(&signals, &mut weather);
     if weather.failures.is_empty() {
-        read_retained(place, &mut recorder, &mut weather);
+        weather.failures.extend(drain(&signals, QUIET));
+    }
+    if weather.failures.is_empty() {
+        weather.failures.extend(read_retained(place.address(), &mut recorder).err());
     }
     signals.stop.store(true, Ordering::SeqCst);
     let mut events = recorder.events;
@@ -112,51 +111,4 @@ fn kills(
     }
     signals.wander.store(false, Ordering::SeqCst);
     Ok(broker)
-}
-
-fn drain(signals: &Signals, weather: &mut Weather) {
-    if !weather.failures.is_empty() {
-        return;
-    }
-    if !until(FINISH_WAIT, || signals.in_flight.load(Ordering::SeqCst) == 0) {
-        let open = signals.in_flight.load(Ordering::SeqCst);
-        weather.failures.push(format!("{open} messages were not answered within {FINISH_WAIT:?} of calm"));
-    }
-    let mut seen = (signals.delivered.load(Ordering::SeqCst), Instant::now());
-    let quiet = until(DRAIN_WAIT, || {
-        let now = signals.delivered.load(Ordering::SeqCst);
-        if now != seen.0 {
-            seen = (now, Instant::now());
-        }
-        seen.1.elapsed() > QUIET
-    });
-    if !quiet {
-        weather.failures.push(format!("messages still arrived {DRAIN_WAIT:?} after the last publish"));
-    }
-}
-
-fn read_retained(place: &Place, recorder: &mut Recorder, weather: &mut Weather) {
-    match client::retained(place.address(), "kept/#", Duration::from_secs(1)) {
-        Err(error) => weather.failures.push(format!("retained messages could not be read: {error}")),
-        Ok(found) => {
-            for (topic, payload) in found {
-                match payload::decode(&payload, topic.as_bytes()) {
-                    Ok(message) => recorder.record(What::RetainedRead(message)),
-                    Err(fault) => weather.failures.push(format!("retained message of {topic}: {fault}")),
-                }
-            }
-        }
-    }
-}
-
-/// Looks every few milliseconds whether `done` holds, for `patience`.
-fn until(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + patience;
-    while !done() {
-        if Instant::now() > deadline {
-            return false;
-        }
-        thread::sleep(Duration::from_millis(10));
-    }
-    true
 }

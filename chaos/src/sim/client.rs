@@ -6,8 +6,8 @@ use super::publisher::Publisher;
 use super::recorder::Recorder;
 use super::subscriber::Subscriber;
 use crate::history::{Message, What};
-use crate::kill::payload;
 use crate::wire::{self, Connect, Level, Packet, Will};
+use crate::workload::payload;
 
 /// Sessions outlive any simulation, whatever the wall clock does.
 const EXPIRY: u32 = 600_000;

@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 
 use super::recorder::Recorder;
 use crate::history::{Message, What};
-use crate::kill::payload;
 use crate::wire::{self, Ack, Level, Packet, Publish};
+use crate::workload::payload;
 
 /// Messages in flight at most.
 const IN_FLIGHT_MAX: usize = 12;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::recorder::Recorder;
 use crate::history::{Message, SubscriberFacts, What};
-use crate::kill::payload;
 use crate::wire::{self, Ack, Level, Packet};
+use crate::workload::payload;
 
 pub(super) struct Subscriber {
     index: u16,

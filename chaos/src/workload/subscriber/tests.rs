@@ -1,7 +1,7 @@
 //! What a subscriber hands to its application, and what it takes for a repetition.
 
 use super::*;
-use crate::kill::recorder::Signals;
+use crate::workload::recorder::Signals;
 
 struct Bench {
     subscriber: Subscriber,
@@ -53,7 +53,7 @@ impl Bench {
 fn a_repeated_publish_is_delivered_once_until_it_is_released() {
     let mut bench = Bench::new();
     assert_eq!(bench.publish(7, 1), [0x50, 2, 0, 7]);
-    bench.subscriber.on_connected(true, &mut Vec::new());
+    bench.subscriber.on_connected(true, &mut Vec::new(), &bench.recorder);
     assert_eq!(bench.publish(7, 1), [0x50, 2, 0, 7]);
     assert_eq!(bench.delivered(), [1]);
     assert_eq!(bench.release(7), [0x70, 2, 0, 7]);
@@ -76,7 +76,7 @@ fn a_lost_session_takes_its_identifiers_with_it() {
     let mut bench = Bench::new();
     bench.publish(7, 1);
     let mut out = Vec::new();
-    bench.subscriber.on_connected(false, &mut out);
+    bench.subscriber.on_connected(false, &mut out, &bench.recorder);
     assert_eq!(out[0], 0x82, "it subscribes again");
     bench.publish(7, 1);
     assert_eq!(bench.delivered(), [1, 1]);

@@ -1,4 +1,4 @@
-//! A durable publisher at QoS 1 or 2: it keeps what is not acknowledged and sends it again on reconnect.
+//! A publisher: at QoS 1 and 2 it keeps what is not acknowledged and sends it again on reconnect.
 //!
 //! ```text
 //! QoS 1:  Publish --PUBACK--> gone
@@ -8,7 +8,7 @@
 //! Release goes out as PUBREL, in the order in which they were begun. Without it, Publish goes out as new.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::payload;
 use super::recorder::{Recorder, Signals};
@@ -17,6 +17,9 @@ use crate::wire::{self, Ack, Level, Packet, Publish};
 
 /// Messages that a publisher has in flight, at most: below any broker's default Receive Maximum.
 const IN_FLIGHT_MAX: usize = 16;
+
+/// Messages that a publisher catches up with after an outage, at most: a storm is no flood.
+const BEHIND_MAX: u64 = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -28,9 +31,11 @@ struct Flight {
     packet_id: u16,
     message: Message,
     step: Step,
+    /// When it was sent on this connection.
+    at: Duration,
 }
 
-pub(super) struct Publisher {
+pub(crate) struct Publisher {
     facts: PublisherFacts,
     level: Level,
     index: u16,
@@ -39,6 +44,8 @@ pub(super) struct Publisher {
     sent: u64,
     next_packet_id: u16,
     flights: VecDeque<Flight>,
+    /// What was due while there was no connection, and is not made up for.
+    missed: u64,
     began: Option<Instant>,
     settled: bool,
 }
@@ -59,6 +66,7 @@ impl Publisher {
             sent: 0,
             next_packet_id: 1,
             flights: VecDeque::new(),
+            missed: 0,
             began: None,
             settled: false,
         }
@@ -68,12 +76,24 @@ impl Publisher {
         Publisher { rate, ..self }
     }
 
+    /// Whether the broker answers what it publishes.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.facts.qos > 0
+    }
+
+    /// Whether nothing is in flight.
+    pub(super) fn is_idle(&self) -> bool {
+        self.flights.is_empty()
+    }
+
     pub(super) fn on_connected(&mut self, session_present: bool, out: &mut Vec<u8>, recorder: &mut Recorder) {
         if !session_present {
             let before = self.flights.len();
             self.flights.retain(|flight| flight.step == Step::Publish);
             (self.flights.len()..before).for_each(|_| recorder.landed());
         }
+        let now = recorder.now();
+        self.flights.iter_mut().for_each(|flight| flight.at = now);
         for flight in &self.flights {
             match flight.step {
                 Step::Publish => self.encode(flight, session_present, out),
@@ -93,14 +113,14 @@ impl Publisher {
         match (kind, flight) {
             (Ack::Puback, Some(at)) if self.facts.qos == 1 => {
                 if !refused {
-                    recorder.record(What::Acked(self.flights[at].message));
+                    self.acked(at, recorder);
                 }
                 self.land(at, recorder);
             }
             (Ack::Pubrec, Some(at)) if refused => self.land(at, recorder),
             (Ack::Pubrec, Some(at)) => {
                 if self.flights[at].step == Step::Publish {
-                    recorder.record(What::Acked(self.flights[at].message));
+                    self.acked(at, recorder);
                     self.flights[at].step = Step::Release;
                 }
                 wire::ack(out, Ack::Pubrel, packet_id);
@@ -116,17 +136,30 @@ impl Publisher {
             return;
         }
         let began = *self.began.get_or_insert(now);
-        let due = (now - began).as_millis() as u64 * u64::from(self.rate) / 1000;
+        let mut due =
+            ((now - began).as_millis() as u64 * u64::from(self.rate) / 1000).saturating_sub(self.missed);
+        let behind = due.saturating_sub(self.sent + BEHIND_MAX);
+        self.missed += behind;
+        due -= behind;
         while self.sent < due && self.flights.len() < IN_FLIGHT_MAX {
             let (topic, _) = self.topics[self.sent as usize % self.topics.len()];
             let seq = self.sent / self.topics.len() as u64 + 1;
             let message = Message { publisher: self.index, topic, seq };
-            let flight = Flight { packet_id: self.free_packet_id(), message, step: Step::Publish };
+            let packet_id = if self.is_acknowledged() { self.free_packet_id() } else { 0 };
+            let flight = Flight { packet_id, message, step: Step::Publish, at: recorder.now() };
             self.sent += 1;
             recorder.record(What::Sent(message));
             self.encode(&flight, false, out);
-            self.flights.push_back(flight);
+            if self.is_acknowledged() {
+                recorder.took_off();
+                self.flights.push_back(flight);
+            }
         }
+    }
+
+    fn acked(&self, at: usize, recorder: &mut Recorder) {
+        recorder.served(self.flights[at].at);
+        recorder.record(What::Acked(self.flights[at].message));
     }
 
     fn land(&mut self, at: usize, recorder: &mut Recorder) {

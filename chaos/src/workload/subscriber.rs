@@ -1,48 +1,84 @@
-//! A durable subscriber: it records what reaches its application, and holds QoS 2 packet identifiers until
-//! they are released, also from one connection to the next.
+//! A subscriber: it records what reaches its application, and holds QoS 2 packet identifiers until they are
+//! released, also from one connection to the next of a session.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::payload;
 use super::recorder::Recorder;
 use crate::history::{Message, SubscriberFacts, What};
 use crate::wire::{self, Ack, Level, Packet};
 
-pub(super) struct Subscriber {
+/// Pause before a refused subscription is asked for again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+pub(crate) struct Subscriber {
     index: u16,
     facts: SubscriberFacts,
     level: Level,
     held: HashMap<u16, Message>,
     settled: bool,
+    /// When its SUBSCRIBE was sent, or is to be sent.
+    asked: Duration,
+    refused: bool,
 }
 
 impl Subscriber {
     pub(super) fn new(index: u16, facts: SubscriberFacts, level: Level) -> Subscriber {
-        Subscriber { index, facts, level, held: HashMap::new(), settled: false }
+        Subscriber {
+            index,
+            facts,
+            level,
+            held: HashMap::new(),
+            settled: false,
+            asked: Duration::ZERO,
+            refused: false,
+        }
     }
 
-    pub(super) fn on_connected(&mut self, session_present: bool, out: &mut Vec<u8>) {
+    /// Whether everything that its filters match comes to it, and nobody else takes a part.
+    pub(super) fn sees_everything(&self) -> bool {
+        self.facts.group.is_none() && !self.facts.clean
+    }
+
+    pub(super) fn on_connected(&mut self, session_present: bool, out: &mut Vec<u8>, recorder: &Recorder) {
+        self.refused = false;
         if !session_present {
             self.held.clear();
         }
         // A broker may die between a SUBSCRIBE and its SUBACK, so a session alone proves nothing.
         if !session_present || !self.settled {
-            let filters: Vec<String> = self.facts.filters.iter().map(|filter| self.full(filter)).collect();
-            let filters: Vec<(&str, u8)> =
-                filters.iter().map(|filter| (filter.as_str(), self.facts.qos)).collect();
-            wire::subscribe(out, self.level, 1, &filters);
+            self.subscribe(out, recorder);
+        }
+    }
+
+    fn subscribe(&mut self, out: &mut Vec<u8>, recorder: &Recorder) {
+        let filters: Vec<String> = self.facts.filters.iter().map(|filter| self.full(filter)).collect();
+        let filters: Vec<(&str, u8)> =
+            filters.iter().map(|filter| (filter.as_str(), self.facts.qos)).collect();
+        wire::subscribe(out, self.level, 1, &filters);
+        self.asked = recorder.now();
+    }
+
+    /// Asks again for what was refused, after a while.
+    pub(super) fn pump(&mut self, out: &mut Vec<u8>, recorder: &Recorder) {
+        if self.refused && recorder.now() > self.asked + AGAIN {
+            self.refused = false;
+            self.subscribe(out, recorder);
         }
     }
 
     pub(super) fn on_packet(&mut self, packet: &Packet<'_>, out: &mut Vec<u8>, recorder: &mut Recorder) {
         match *packet {
             Packet::Suback { codes, .. } if codes.iter().all(|code| *code < 0x80) => {
+                recorder.served(self.asked);
                 recorder.record(What::Subscribed { subscriber: self.index });
                 if !self.settled {
                     self.settled = true;
                     recorder.settled();
                 }
             }
+            Packet::Suback { .. } => self.refused = true,
             Packet::Publish { qos, retain, topic, packet_id, payload, .. } => {
                 match payload::decode(payload, topic) {
                     Ok(message) => self.on_message((qos, packet_id), retain, message, recorder),
