@@ -5,6 +5,7 @@
 
 pub mod sim;
 pub mod storm;
+pub mod failover;
 pub mod bench;
 pub mod kill;
 pub mod load;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use holdfast_chaos::bench::BenchArgs;
 use holdfast_chaos::broker::Recipe;
+use holdfast_chaos::failover::FailoverArgs;
 use holdfast_chaos::kill::Storm;
 use holdfast_chaos::load::LoadArgs;
 use holdfast_chaos::sim::SimArgs;
@@ -31,6 +32,8 @@ enum Command {
     Bench(BenchArgs),
     /// Let faults rage over a cluster under load, and check what it promised; exit code 1 if it lied
     Storm(StormArgs),
+    /// Kill whoever leads, again and again, and measure how long it is felt; a Markdown table on stdout
+    Failover(FailoverArgs),
     /// Run a node on virtual time, decided by a seed alone; exit code 1 if it broke a promise
     Sim(SimArgs),
 }
@@ -74,6 +77,7 @@ fn main() -> ExitCode {
         Command::Load(args) => args.run().and_then(|report| say(&report)).map(|()| true),
         Command::Kill(args) => kill(args),
         Command::Storm(args) => args.run(&mut io::stderr(), &mut io::stdout()),
+        Command::Failover(args) => failover(&args).map(|()| true),
         Command::Sim(args) => args.run(&mut io::stdout().lock()),
         Command::Bench(args) => args.run().and_then(|table| say(&table)).map(|()| true),
     };
@@ -85,6 +89,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn failover(args: &FailoverArgs) -> io::Result<()> {
+    let felt = args.run(&mut io::stderr())?;
+    say(felt.summary().trim_end())
 }
 
 fn kill(args: KillArgs) -> io::Result<bool> {

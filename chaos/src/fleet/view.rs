@@ -52,8 +52,8 @@ pub struct Partition {
 pub struct Replica {
     /// The node that keeps it.
     pub node: u64,
-    /// The last index that is known to be on its disk.
-    pub r#match: u64,
+    /// The last index that is known to be on its disk; a node knows its own, and a leader those of all.
+    pub r#match: Option<u64>,
 }
 
 impl View {
@@ -64,5 +64,23 @@ impl View {
             return Err(io::Error::other(format!("/api/v1/cluster answers with {status}")));
         }
         Ok(serde_json::from_str(&body)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_follower_knows_no_leader_and_what_it_holds_alone() {
+        let text = r#"{"cluster_id": "c", "node_id": 2, "fsync": "always",
+            "nodes": [{"id": 2, "address": "127.0.0.1:1", "state": "alive", "version": "1"}],
+            "partitions": [{"id": 0, "leader": null, "term": 4, "first_offset": 0, "next_offset": 7, "committed": 9,
+                "replicas": [{"node": 1, "state": "follower", "match": null},
+                             {"node": 2, "state": "follower", "match": 9}]}]}"#;
+        let view: View = serde_json::from_str(text).unwrap();
+        assert_eq!(view.partitions[0].leader, None);
+        assert_eq!(view.partitions[0].replicas[0].r#match, None);
+        assert_eq!(view.partitions[0].replicas[1].r#match, Some(9));
     }
 }

@@ -88,6 +88,10 @@ pub(super) fn run(storm: &Storm, progress: &mut dyn Write) -> io::Result<Report>
     let (mut failures, turns) = (course.failures, course.turns);
     history.events = events;
     history.events.extend(recorder.events);
+    for (node, why) in (1..).zip(&watched).filter_map(|(node, watched)| Some((node, watched.blind.as_ref()?)))
+    {
+        failures.push(format!("node {node} never said how the cluster is: {why}"));
+    }
     let rss_bytes_max = watched.iter().map(|watched| watched.rss_bytes_max).collect();
     history.events.extend(watched.into_iter().flat_map(|watched| watched.events));
     say(progress, "the nodes stop, and what lies on their disks is compared")?;

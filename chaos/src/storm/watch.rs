@@ -16,6 +16,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Default)]
 pub(super) struct Watched {
     pub(super) events: Vec<Event>,
+    /// It has a door to be asked at, and never answered in a way that is understood: why, at the last question.
+    pub(super) blind: Option<String>,
     pub(super) rss_bytes_max: u64,
 }
 
@@ -26,7 +28,12 @@ pub(super) fn watch(scene: &Scene<'_>, index: usize) -> Watched {
     let node = scene.node(index);
     while !Signals::on(&scene.signals.stop) {
         let (life, asked, began) = (node.lives(), scene.now(), Instant::now());
-        if let Ok(view) = node.view() {
+        let view = node.view();
+        if let (Err(error), true, true) = (&view, last.is_empty(), node.http().is_some() && life > 0) {
+            watched.blind = Some(error.to_string());
+        }
+        if let Ok(view) = view {
+            watched.blind = None;
             let at = scene.now();
             // One that was started meanwhile belongs to nobody's life.
             for partition in view.partitions.iter().filter(|_| node.lives() == life) {
@@ -58,6 +65,6 @@ fn seen(scene: &Scene<'_>, node: u16, life: u32, (asked, partition): (Duration, 
         first: partition.first_offset,
         next: partition.next_offset,
         committed: partition.committed,
-        last: mine.map_or(u64::MAX, |replica| replica.r#match),
+        last: mine.and_then(|replica| replica.r#match).unwrap_or(u64::MAX),
     }
 }
