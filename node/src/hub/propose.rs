@@ -14,7 +14,7 @@ use crate::record::{EntryFlags, Record, Records};
 use crate::route::Partition;
 use crate::state::session::op::{Kind, Op, Ops};
 
-/// Bytes of records that one entry holds at most, unless a single batch is larger: one append to a replica
+/// Bytes of records or operations that one entry holds at most, unless a single one is larger: one append to a replica
 /// stays well below a megabyte.
 const ENTRY_BYTES_MAX: usize = 256 * 1024;
 
@@ -70,12 +70,14 @@ impl Hub {
             self.acknowledge_early(batch);
             return;
         }
-        let part = Part::Worker { worker: batch.worker, count: batch.count };
-        let packed = self.pending.packed(batch.partition, batch.bytes.len());
-        packed.flags = packed.flags.or(batch.flags);
-        packed.count += batch.count;
-        packed.bytes.extend_from_slice(&batch.bytes);
-        packed.parts.push(part);
+        let Batch { worker, partition, flags, .. } = batch;
+        for (count, bytes) in pieces(batch.count, &batch.bytes) {
+            let packed = self.pending.packed(partition, bytes.len());
+            packed.flags = packed.flags.or(flags);
+            packed.count += count;
+            packed.bytes.extend_from_slice(bytes);
+            packed.parts.push(Part::Worker { worker, count });
+        }
     }
 
     /// Refuses what is new. What the log holds already is settled: its client would say it again as new, and it
@@ -149,10 +151,11 @@ impl Hub {
         }
         let stamp = Stamp::new(self.now());
         for (group, (ops, tags)) in self.route.all_session_groups().zip(&mut self.pending.ops) {
-            if !ops.is_empty() {
-                let ops = Ops { ops: std::mem::take(ops) };
+            let mut tags = std::mem::take(tags).into_iter();
+            for ops in chunks(std::mem::take(ops)) {
+                let tags = tags.by_ref().take(ops.ops.len()).collect();
                 let body = Body::Command(Bytes::from(ops.encode_to_vec()));
-                self.proposals.push(group, body, Tag::Ops(std::mem::take(tags)));
+                self.proposals.push(group, body, Tag::Ops(tags));
             }
         }
         let mut way = Way {
@@ -165,5 +168,94 @@ impl Hub {
         };
         self.proposals.send(stamp, self.clock.monotonic(), |proposal| way.offer(proposal))?;
         Ok(new)
+    }
+}
+
+/// A batch in pieces that fit an entry: how many records, and their bytes.
+fn pieces(count: u32, bytes: &[u8]) -> Vec<(u32, &[u8])> {
+    if bytes.len() <= ENTRY_BYTES_MAX {
+        return vec![(count, bytes)];
+    }
+    let (mut pieces, mut first, mut at, mut records) = (Vec::new(), 0, 0, 0);
+    for length in Records::lengths(bytes) {
+        if records > 0 && at + length - first > ENTRY_BYTES_MAX {
+            pieces.push((records, &bytes[first..at]));
+            (first, records) = (at, 0);
+        }
+        at += length;
+        records += 1;
+    }
+    pieces.push((records, &bytes[first..at]));
+    pieces
+}
+
+/// Operations in groups that fit an entry.
+fn chunks(ops: Vec<Op>) -> Vec<Ops> {
+    let (mut chunks, mut bytes) = (Vec::new(), 0);
+    for op in ops {
+        let length = op.encoded_len();
+        match chunks.last_mut() {
+            Some(Ops { ops }) if bytes + length <= ENTRY_BYTES_MAX => ops.push(op),
+            _ => {
+                chunks.push(Ops { ops: vec![op] });
+                bytes = 0;
+            }
+        }
+        bytes += length;
+    }
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::session::op::{Forget, OutboxDone};
+
+    fn batch(records: u32, payload: usize) -> Vec<u8> {
+        let payload = vec![7; payload];
+        let mut bytes = Vec::new();
+        for number in 0..records {
+            let topic = format!("t/{number}");
+            let record = Record {
+                qos: holdfast_codec::Qos::AtLeastOnce,
+                retain: false,
+                slot: 0,
+                publisher: 1,
+                epoch: 1,
+                expiry: None,
+                token: None,
+                fences: crate::record::Fences::default(),
+                topic: &topic,
+                properties: &[],
+                payload: &payload,
+            };
+            record.encode(&mut bytes);
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_batch_of_any_size_goes_in_entries_that_fit_a_frame() {
+        for (records, payload) in [(1, 10), (3_000, 1_000), (5, 200_000), (3, 1_000_000)] {
+            let bytes = batch(records, payload);
+            let pieces = pieces(records, &bytes);
+            assert_eq!(pieces.iter().map(|(count, _)| count).sum::<u32>(), records);
+            assert_eq!(pieces.iter().map(|(_, bytes)| *bytes).collect::<Vec<_>>().concat(), bytes);
+            for (count, bytes) in pieces {
+                assert_eq!(Records::bare(bytes).count(), count as usize);
+                assert!(bytes.len() <= ENTRY_BYTES_MAX || count == 1);
+            }
+        }
+    }
+
+    #[test]
+    fn operations_go_in_entries_that_fit_a_frame_and_in_order() {
+        let forget = |number: usize| Kind::Forget(Forget { client_id: "x".repeat(number % 5_000) });
+        let ops: Vec<Op> = (0..2_000).map(|number| forget(number).into()).collect();
+        let chunks = chunks(ops.clone());
+        assert!(chunks.len() > 1 && chunks.iter().all(|ops| ops.encoded_len() < 2 * ENTRY_BYTES_MAX));
+        assert_eq!(chunks.into_iter().flat_map(|ops| ops.ops).collect::<Vec<_>>(), ops);
+        let one: Op = Kind::OutboxDone(OutboxDone { number: 1 }).into();
+        assert_eq!(super::chunks(vec![one.clone()]), vec![Ops { ops: vec![one] }]);
     }
 }

@@ -94,6 +94,15 @@ impl<'a> Records<'a> {
         Self { rest: bytes }
     }
 
+    /// The lengths of records end to end, without reading them. Unit: bytes.
+    pub fn lengths(mut bytes: &'a [u8]) -> impl Iterator<Item = usize> {
+        std::iter::from_fn(move || {
+            let (len, rest) = take_u32(bytes)?;
+            bytes = rest.get(len as usize..).unwrap_or_default();
+            Some(4 + len as usize)
+        })
+    }
+
     /// Passes over `count` records without reading them.
     pub fn skip_records(&mut self, count: u64) {
         for _ in 0..count {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use holdfast_cluster::founding::SEEDS_MAX;
+use holdfast_cluster::link::FRAME_BYTES_MAX;
 
 use super::super::layers::Layers;
 use super::super::mistake::{Mistakes, Origin};
@@ -30,6 +31,19 @@ pub(super) fn check(layers: &Layers, mistakes: &mut Mistakes) {
     check_seeds(layers, mistakes);
     check_tls(layers, mistakes);
     check_timing(layers, mistakes);
+    check_packet(layers, mistakes);
+}
+
+/// What one message may be, with whatever is around it, must fit one frame of the link.
+fn check_packet(layers: &Layers, mistakes: &mut Mistakes) {
+    const MOST: u64 = FRAME_BYTES_MAX as u64 / 2;
+    let key = "mqtt.packet_bytes_max";
+    let several = layers.list("cluster.seeds").is_some_and(|seeds| seeds.len() > 1);
+    if let Some(packet) = layers.number(key).filter(|packet| several && *packet > MOST) {
+        let text =
+            format!("{packet} bytes is more than {MOST}, the most that nodes send each other as one message");
+        mistakes.add(layers.origin(key), key, text);
+    }
 }
 
 fn check_seeds(layers: &Layers, mistakes: &mut Mistakes) {
