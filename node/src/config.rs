@@ -202,6 +202,8 @@ pub struct Storage {
     pub reserve_bytes: u64,
     /// Memory for the newest messages of all partitions.
     pub tail_cache_bytes: usize,
+    /// One memtable of the log, of which four may be in memory.
+    pub memtable_bytes: usize,
     /// When a write counts as done.
     pub fsync: Fsync,
 }

@@ -82,6 +82,7 @@ fn storage(layers: &Layers) -> Option<Storage> {
         bytes_max: Some(layers.number("storage.bytes_max")?).filter(|max| *max > 0),
         reserve_bytes: layers.number("storage.reserve_bytes")?,
         tail_cache_bytes: wide(layers.number("storage.tail_cache_bytes")?),
+        memtable_bytes: wide(layers.number("storage.memtable_bytes")?),
         fsync: if always { Fsync::Always } else { Fsync::UnsafeNone },
     })
 }

@@ -104,6 +104,7 @@ pub const KEYS: &[Key] = &[
     key("storage.bytes_max", size(0, PIB), "0"),
     key("storage.reserve_bytes", size(0, PIB), "512MiB"),
     key("storage.tail_cache_bytes", size(MIB, 1024 * GIB), "256MiB"),
+    key("storage.memtable_bytes", size(MIB, GIB), "64MiB"),
     key("storage.fsync", Kind::Choice(&["always", "unsafe-none"]), "always"),
     key("metrics.enabled", Kind::Switch, "true"),
 ];

@@ -164,12 +164,11 @@ impl Hub {
             }
         }
         self.keeping.used = (used, usage.free_bytes);
-        self.show_levels();
-        Ok(())
+        self.show_levels()
     }
 
     /// Sets the gauges of what only the hub knows.
-    fn show_levels(&self) {
+    fn show_levels(&self) -> Result<(), HubError> {
         for partition in self.route.all_partitions() {
             let Some(status) = self.engine.status(partition.group()) else { continue };
             let levels = PartitionLevels {
@@ -185,6 +184,7 @@ impl Hub {
         let sessions = self.machines.sessions.iter().map(Sessions::figures);
         let figures = sessions.fold(Figures::default(), Figures::and);
         let retained: usize = self.machines.partitions.iter().map(Messages::retained_len).sum();
+        let [log, state] = self.reader.figures()?;
         set_levels(&Levels {
             sessions_connected: figures.connected,
             sessions_disconnected: figures.disconnected,
@@ -192,8 +192,12 @@ impl Hub {
             retained: retained as u64,
             storage_bytes: self.keeping.used.0,
             storage_free_bytes: self.keeping.used.1,
+            rocksdb_memtable_bytes: log.memtable_bytes + state.memtable_bytes,
+            rocksdb_table_bytes: log.table_bytes + state.table_bytes,
+            rocksdb_compaction_bytes: log.pending_compaction_bytes + state.pending_compaction_bytes,
             ..Levels::default()
         });
+        Ok(())
     }
 
     /// Cuts each partition that is led here where age and bytes say so, but not past what a session needs, unless the

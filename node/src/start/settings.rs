@@ -39,12 +39,15 @@ pub(super) fn settings(config: &Config) -> Settings {
 }
 
 /// What the store may need at once when it is told to stop growing: one memtable written out, and the next
-/// write-ahead log, which is preallocated.
-const RESERVE_BYTES_MIN: u64 = 160 * 1024 * 1024;
+/// write-ahead log, which is preallocated a tenth larger than a memtable. The first one after a start is
+/// preallocated for a memtable of 64 MiB in any case.
+fn reserve_bytes_min(memtable_bytes: usize) -> u64 {
+    (memtable_bytes as u64 / 2 * 5).max(160 * 1024 * 1024)
+}
 
 pub(super) fn limits(config: &Config) -> Limits {
-    if config.storage.reserve_bytes < RESERVE_BYTES_MIN {
-        let least = RESERVE_BYTES_MIN;
+    let least = reserve_bytes_min(config.storage.memtable_bytes);
+    if config.storage.reserve_bytes < least {
         tracing::warn!(least, "storage.reserve_bytes is small: a disk that runs full may stop the node");
     }
     Limits {
@@ -68,7 +71,11 @@ pub(super) fn log_config(config: &Config) -> holdfast_log::Config {
 }
 
 pub(super) fn store_config(config: &Config) -> RocksConfig {
-    RocksConfig { sync: config.storage.fsync == Fsync::Always, ..RocksConfig::default() }
+    RocksConfig {
+        sync: config.storage.fsync == Fsync::Always,
+        log_memtable_bytes: config.storage.memtable_bytes,
+        ..RocksConfig::default()
+    }
 }
 
 pub(super) fn fsync_name(fsync: Fsync) -> &'static str {
