@@ -223,6 +223,11 @@ impl Node {
         proc_number(&format!("/proc/{}/status", self.pid()), "VmRSS:") * 1024
     }
 
+    /// Most memory that was in use so far. Unit: bytes.
+    pub(crate) fn rss_peak(&self) -> u64 {
+        proc_number(&format!("/proc/{}/status", self.pid()), "VmHWM:") * 1024
+    }
+
     /// Bytes handed to write calls on files so far.
     pub(crate) fn bytes_written(&self) -> u64 {
         proc_number(&format!("/proc/{}/io", self.pid()), "wchar:")
