@@ -147,6 +147,11 @@ impl<T> Proposals<T> {
         Some(first.tag)
     }
 
+    /// The tag of the last proposal of `group` that is not committed yet: for what must wait until it is.
+    pub fn last_tag(&mut self, group: GroupId) -> Option<&mut T> {
+        self.lanes.get_mut(&group)?.open.back_mut().map(|open| &mut open.tag)
+    }
+
     /// Proposals of `group` that are not committed yet.
     pub fn open(&self, group: GroupId) -> usize {
         self.lanes.get(&group).map_or(0, |lane| lane.open.len())

@@ -51,10 +51,18 @@ impl Hub {
             Applied::Closed(node, boot) => {
                 self.boot_closed(group, node, boot);
                 self.send_outbox(group);
+                self.settle_behind(group, tag);
             }
-            Applied::Quiet => {}
+            Applied::Quiet => self.settle_behind(group, tag),
         }
         Ok(())
+    }
+
+    /// An entry without records may have some to settle behind it.
+    fn settle_behind(&mut self, group: GroupId, tag: Option<Tag>) {
+        if let (Some(partition), Some(Tag::Publishes(parts))) = (Partition::of_group(group), tag) {
+            self.settle_parts(partition, parts, &[]);
+        }
     }
 
     /// What every node does about an operation, whoever proposed it.
@@ -86,6 +94,9 @@ impl Hub {
                         }));
                     }
                     first += count;
+                }
+                Part::Apart { worker, count, refused } => {
+                    self.post(worker).settled.push(Event::Settled { partition, count, refused });
                 }
                 Part::Will { group, number } => {
                     self.accept_op(group, Kind::OutboxDone(OutboxDone { number }), OpTag::Quiet);

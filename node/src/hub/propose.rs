@@ -99,9 +99,23 @@ impl Hub {
         }
         for (stored, count) in runs.into_iter().filter(|(_, count)| *count > 0) {
             let refused = (!stored).then_some(Refused::Full);
-            let post = self.post(batch.worker);
-            post.refusals += u64::from(refused.is_some());
-            post.settled.push(Event::Settled { partition, count, refused });
+            self.post(batch.worker).refusals += u64::from(refused.is_some());
+            self.settle_apart(partition, Part::Apart { worker: batch.worker, count, refused });
+        }
+    }
+
+    /// Settles records that go into no entry: behind everything of their partition that is under way, for a worker
+    /// takes what is settled for the oldest that it has sent.
+    fn settle_apart(&mut self, partition: Partition, part: Part) {
+        if let Some(packed) = self.pending.partitions[partition.index()].last_mut() {
+            packed.parts.push(part);
+            return;
+        }
+        match self.proposals.last_tag(partition.group()) {
+            Some(Tag::Publishes(parts)) => parts.push(part),
+            Some(tag @ Tag::Quiet) => *tag = Tag::Publishes(vec![part]),
+            // Nothing is under way; ops and renewals are no partition's.
+            Some(_) | None => self.settle_parts(partition, vec![part], &[]),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use holdfast_log::GroupId;
 
-use crate::mail::{From, ShareMember};
+use crate::mail::{From, Refused, ShareMember};
 
 /// For one entry.
 #[derive(Debug)]
@@ -28,6 +28,15 @@ pub(super) enum Part {
         worker: u32,
         /// How many records it gets settled.
         count: u32,
+    },
+    /// Not in the entry, and settled behind what is: a worker's records are settled in the order in which it sent them.
+    Apart {
+        /// Which worker.
+        worker: u32,
+        /// How many records.
+        count: u32,
+        /// Why they were refused, unless the log holds them already.
+        refused: Option<Refused>,
     },
     /// A will from a session group's outbox.
     Will {
