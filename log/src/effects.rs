@@ -1,9 +1,12 @@
 //! What the engine wants done, as values. The driver keeps one and reuses it every turn.
 
+use std::sync::Arc;
+
 use crate::bulk::Bulk;
 use crate::committed::Committed;
 use crate::fault::Fault;
 use crate::id::{GroupId, Index, ReplicaId, Term};
+use crate::members::Members;
 use crate::message::Message;
 
 /// What came out of one turn. The driver drains all of it before the next turn.
@@ -27,6 +30,10 @@ pub struct Effects {
     /// what it had derived and loads [`Engine::state`](crate::Engine::state) before it applies
     /// `committed`, which goes on after this index.
     pub installed: Vec<(GroupId, Index)>,
+    /// Filled by `collect` and `commit`: the members of a group are others now, each time in order. Where
+    /// this replica is not among them any more, its group can be given up with
+    /// [`Engine::retire`](crate::Engine::retire).
+    pub members: Vec<(GroupId, Arc<Members>)>,
     /// Replicas that met an entry they must not skip. They take part in nothing any more.
     pub stopped: Vec<(GroupId, Fault)>,
 }
@@ -41,6 +48,7 @@ impl Effects {
             && self.reads.is_empty()
             && self.bulk.is_empty()
             && self.installed.is_empty()
+            && self.members.is_empty()
             && self.stopped.is_empty()
     }
 
@@ -53,6 +61,7 @@ impl Effects {
         self.reads.clear();
         self.bulk.clear();
         self.installed.clear();
+        self.members.clear();
         self.stopped.clear();
     }
 }

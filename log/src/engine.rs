@@ -1,6 +1,7 @@
 //! The loop over all groups: one batch, one sync, many groups.
 
 mod turn;
+mod join;
 mod upkeep;
 mod asleep;
 mod history;
@@ -18,13 +19,14 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::error::LogError;
-use crate::group::{GroupSpec, GroupStatus};
+use crate::group::{Contacts, GroupSpec, GroupStatus};
 use crate::id::{BootEpoch, GroupId, NodeId, Offset, ReplicaId, Stamp};
 use crate::journal::Journal;
 use crate::key;
 use crate::key::history::History;
+use crate::members::{Change, Members};
 use crate::message::Message;
-use crate::proposal::{Proposal, Refusal};
+use crate::proposal::{ChangeRefusal, Proposal, Refusal};
 use crate::reader::Reader;
 use crate::replica::{Replica, Start};
 use crate::store::{Batch, Range, Space};
@@ -120,7 +122,7 @@ impl Engine {
             self.copy_history(group, history)?;
         }
         let mut replica = Replica::new(start, Arc::clone(&self.journal), &self.config, self.seed)?;
-        if replica.spec().voters.len() == 1 {
+        if replica.members().decides_alone(replica.spec().replica) {
             replica.campaign()?;
         }
         self.replicas.insert(group, replica);
@@ -169,6 +171,40 @@ impl Engine {
         }
     }
 
+    /// Begins a change of the members, at the leader. `Ok` means on its way: it goes on by itself, also over
+    /// a change of leader, until the members are settled again; see [`Effects::members`]. If this replica
+    /// loses its office first, it may never begin. A new replica has to be opened on its node with
+    /// [`Engine::open`] before or after.
+    ///
+    /// [`Effects::members`]: crate::Effects::members
+    pub fn change(&mut self, group: GroupId, changes: &[Change]) -> Result<(), ChangeRefusal> {
+        let asleep = self.asleep.contains_key(&group);
+        match self.idle(group) {
+            Some(replica) => replica.change(changes),
+            None if asleep => Err(ChangeRefusal::NotLeader { leader: None }),
+            None => Err(ChangeRefusal::Unknown(group)),
+        }
+    }
+
+    /// The members of a group, as far as they are applied here; `None` while the group waits for a peer.
+    pub fn members(&self, group: GroupId) -> Option<&Members> {
+        Some(self.replicas.get(&group)?.members())
+    }
+
+    /// The node of a replica: a member, or one that was heard of and is newer than the members known here.
+    pub fn node_of(&self, group: GroupId, replica: ReplicaId) -> Option<NodeId> {
+        match self.replicas.get(&group) {
+            Some(awake) => awake.node_of(replica),
+            None => self.asleep.get(&group)?.contacts().get(&replica).copied(),
+        }
+    }
+
+    /// The groups that this node leads and admits proposals to, in order.
+    pub fn leads(&self) -> Vec<GroupId> {
+        let leads = |(group, replica): (&GroupId, &Replica)| replica.leads().then_some(*group);
+        self.replicas.iter().filter_map(leads).collect()
+    }
+
     /// Stands for election now rather than after a timeout. Nothing happens in an unknown group.
     pub fn campaign(&mut self, group: GroupId) -> Result<(), LogError> {
         self.idle(group).map_or(Ok(()), Replica::campaign)
@@ -179,6 +215,12 @@ impl Engine {
         if let Some(replica) = self.idle(group) {
             replica.transfer(to);
         }
+    }
+
+    /// Hands leadership to the voter that has most of the log, if this replica has it and another one is up;
+    /// returns to whom. Until it is over or has failed, nothing is admitted.
+    pub fn transfer_away(&mut self, group: GroupId) -> Option<ReplicaId> {
+        self.idle(group)?.transfer_away()
     }
 
     /// Asks for the index behind which a read sees everything that was acknowledged before this call.
@@ -194,6 +236,9 @@ impl Engine {
     /// Takes a message from a peer. One that fits nothing here is dropped, as a network would.
     pub fn step(&mut self, message: Message) {
         let group = message.group();
+        if let Some(asleep) = self.asleep.get_mut(&group) {
+            asleep.hear(&message);
+        }
         let offer = self.idle(group).and_then(|replica| replica.step(message));
         if let Some((peer, at_least)) = offer {
             self.want_snapshot(group, Some(peer), at_least);
@@ -263,6 +308,12 @@ impl Engine {
     /// A handle to read with, for other threads.
     pub fn reader(&self) -> Reader {
         Reader::new(Arc::clone(&self.journal))
+    }
+
+    /// Everyone who may be asked for something of a group.
+    fn contacts(&self, group: GroupId) -> Contacts {
+        let asleep = || self.asleep.get(&group).map(|asleep| asleep.contacts().clone());
+        self.replicas.get(&group).map(Replica::contacts).or_else(asleep).unwrap_or_default()
     }
 
     /// A replica that is not in the middle of a turn.

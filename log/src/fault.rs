@@ -1,7 +1,7 @@
 //! Why one replica stopped while the others of the node go on.
 
 use crate::envelope::EnvelopeError;
-use crate::id::{BootEpoch, Index, NodeId, Offset, Sequence, Stamp};
+use crate::id::{BootEpoch, Index, NodeId, Offset, ReplicaId, Sequence, Stamp};
 
 /// A committed entry that this replica must not apply and must not skip.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -24,11 +24,18 @@ pub enum Fault {
         #[source]
         source: Violation,
     },
-    /// A configuration change, which this version never proposes.
-    #[error("entry {index} changes the members, which this version does not know")]
+    /// A change of members that is damaged, does not fit, or was written by a later version.
+    #[error("entry {index} changes the members in a way that this version does not know")]
     Members {
         /// Where it stands.
         index: Index,
+    },
+    /// A snapshot says that this replica votes, and its disk has never heard of that: it may have voted
+    /// and acknowledged before its disk was emptied. It must be replaced by one with a new id.
+    #[error("{replica} has a vote that it has forgotten")]
+    Forgotten {
+        /// This replica.
+        replica: ReplicaId,
     },
 }
 

@@ -1,7 +1,10 @@
 //! A group as its node knows it: what it is told at the start, and what it tells.
 
+use std::collections::BTreeMap;
+
 use crate::effects::Role;
 use crate::id::{GroupId, Index, NodeId, Offset, ReplicaId, Stamp, Term};
+use crate::members::Standing;
 
 /// One group that this node has a replica of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,9 +16,13 @@ pub struct GroupSpec {
     pub history: bool,
     /// This node's replica.
     pub replica: ReplicaId,
-    /// All voters with their nodes, this replica among them, the same on every node.
+    /// All voters with their nodes that the group is founded with, this replica among them, the same on
+    /// every node. Where the disk knows the group, it knows its members, and these are not looked at.
     pub voters: Vec<(ReplicaId, NodeId)>,
 }
+
+/// Replicas that may be asked for something, with their nodes.
+pub(crate) type Contacts = BTreeMap<ReplicaId, NodeId>;
 
 /// Changes of the node's derived state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,7 +68,9 @@ pub struct GroupStatus {
     pub stamp: Stamp,
     /// Bytes of the log, as they were written.
     pub log_bytes: u64,
-    /// All voters, as far as a leader knows them; a follower knows only itself.
+    /// Whether a change of voters is under way: two majorities are needed until it is over.
+    pub joint: bool,
+    /// All members, by id. What they have, a leader knows of all; a follower knows it of itself alone.
     pub replicas: Vec<ReplicaStatus>,
 }
 
@@ -72,10 +81,14 @@ pub struct ReplicaStatus {
     pub replica: ReplicaId,
     /// Its node.
     pub node: NodeId,
+    /// What it is in the group.
+    pub standing: Standing,
     /// The last index that it is known to have on disk, or `None` where that is not known.
     pub matched: Option<Index>,
-    /// Whether it answered within the last election timeout.
+    /// Whether it was heard of within the last election timeout.
     pub active: bool,
+    /// Whether it holds everything from the log start on; `None` where that is not known.
+    pub whole: Option<bool>,
 }
 
 impl GroupStatus {

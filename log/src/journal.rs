@@ -3,7 +3,7 @@
 //! The engine writes it, readers on other threads read beside it. Each group's tail has a lock of its
 //! own that is held for a look at memory and never across a disk read.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -16,6 +16,7 @@ use crate::journal::open::load;
 use crate::key::{self, mark::Mark};
 use crate::ledger::Ledger;
 use crate::logged::Logged;
+use crate::shelf::Shelf;
 use crate::store::{Batch, Range, Space, Store, StoreError};
 use crate::tail::Tail;
 
@@ -32,7 +33,7 @@ const ROT_MAX: usize = 64;
 /// Every group's tail, and the store behind them.
 pub(crate) struct Journal {
     store: Arc<dyn Store>,
-    tails: BTreeMap<GroupId, RwLock<Tail>>,
+    tails: Shelf<RwLock<Tail>>,
     held: AtomicU64,
     held_max: u64,
     pub(crate) mark_bytes: u64,
@@ -64,7 +65,7 @@ impl Journal {
     pub(crate) fn new(store: Arc<dyn Store>, held_max: u64, mark_bytes: u64) -> Self {
         Self {
             store,
-            tails: BTreeMap::new(),
+            tails: Shelf::default(),
             held: AtomicU64::new(0),
             held_max,
             mark_bytes,
@@ -81,9 +82,18 @@ impl Journal {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Makes a place for a group, which cannot be read yet.
-    pub(crate) fn enlist(&mut self, group: GroupId) {
-        self.tails.insert(group, RwLock::new(Tail::closed()));
+    /// Makes a place for a group, which cannot be read yet; false where its number is too high.
+    pub(crate) fn enlist(&self, group: GroupId) -> bool {
+        let found = self.tails.get_or_make(group, || RwLock::new(Tail::closed())).is_some();
+        if found {
+            self.close(group);
+        }
+        found
+    }
+
+    /// From now on there is no such group.
+    pub(crate) fn delist(&self, group: GroupId) {
+        self.replace(group, Tail::gone());
     }
 
     /// Takes up the log of one group from disk: its marks, and what stands after the last one that is
@@ -172,11 +182,12 @@ impl Journal {
 
     /// A look at one group's tail, if there is such a group.
     pub(crate) fn find(&self, group: GroupId) -> Option<RwLockReadGuard<'_, Tail>> {
-        Some(self.tails.get(&group)?.read().expect("no holder of this lock panics"))
+        let tail = self.tails.get(group)?.read().expect("no holder of this lock panics");
+        (!tail.gone).then_some(tail)
     }
 
     fn tail_mut(&self, group: GroupId) -> RwLockWriteGuard<'_, Tail> {
-        let tail = self.tails.get(&group).expect("the engine knows its groups");
+        let tail = self.tails.get(group).expect("the engine knows its groups");
         tail.write().expect("no holder of this lock panics")
     }
 
@@ -225,7 +236,7 @@ impl Journal {
             let sizes = self
                 .tails
                 .iter()
-                .map(|(group, tail)| (tail.read().expect("no holder of this lock panics").held(), *group));
+                .map(|(group, tail)| (tail.read().expect("no holder of this lock panics").held(), group));
             let Some((_, group)) = sizes.max() else { return };
             let goal = self.held_max - self.held_max / 16;
             let mut tail = self.tail_mut(group);
@@ -358,7 +369,8 @@ impl Journal {
         from: Offset,
         bytes_max: u64,
     ) -> Result<Vec<Arc<Entry>>, JournalError> {
-        let tail = self.tail(group);
+        // The group may have been given up since the caller looked.
+        let tail = self.find(group).ok_or(JournalError::Compacted)?;
         let end = tail.applied.next();
         let Some((mut low, mut high)) = tail.search(from) else { return Err(JournalError::Compacted) };
         drop(tail);

@@ -15,6 +15,7 @@
 //! | 7, 8 | state | a chunk of a snapshot on its way out, in | `chunk.rs` |
 //! | 9 | state | a snapshot is being put in place | `restore.rs` |
 //! | 10 | meta | a history is being copied | `history.rs` |
+//! | 11 | state | who belongs to a group | `members.rs` |
 
 pub(crate) mod applied;
 pub(crate) mod chunk;
@@ -23,6 +24,7 @@ pub(crate) mod entry;
 pub(crate) mod format;
 pub(crate) mod history;
 pub(crate) mod mark;
+pub(crate) mod members;
 pub(crate) mod origin;
 pub(crate) mod restore;
 pub(crate) mod vote;
@@ -39,6 +41,9 @@ pub(crate) enum RecordError {
     /// Bytes follow its end.
     #[error("a {0} record is too long")]
     Long(&'static str),
+    /// Numbers that it cannot have.
+    #[error("a {0} record contradicts itself")]
+    Content(&'static str),
     /// A version that this one does not know.
     #[error("a {record} record has the unknown version {version}")]
     Version {
@@ -54,6 +59,12 @@ fn group_key(kind: u8, group: GroupId) -> [u8; 5] {
     let mut key = [kind; 5];
     key[1..].copy_from_slice(&group.get().to_be_bytes());
     key
+}
+
+/// The group in a key.
+pub(crate) fn group_of(key: &[u8]) -> Option<GroupId> {
+    let group = key.get(1..5)?;
+    Some(GroupId::new(u32::from_be_bytes(group.try_into().expect("four bytes were taken"))))
 }
 
 /// `kind group number`: thirteen bytes.
@@ -81,3 +92,4 @@ const CHUNK_OUT: u8 = 7;
 const CHUNK_IN: u8 = 8;
 const RESTORE: u8 = 9;
 const HISTORY: u8 = 10;
+const MEMBERS: u8 = 11;

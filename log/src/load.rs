@@ -7,15 +7,17 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 use crate::error::LogError;
-use crate::group::GroupSpec;
-use crate::id::{GroupId, Index, Term};
+use crate::group::{Contacts, GroupSpec};
+use crate::id::{GroupId, Index, NodeId, ReplicaId, Term};
 use crate::journal::{self, Journal, JournalError};
+use crate::key::chunk::Way;
 use crate::key::history::History;
 use crate::key::mark::Mark;
 use crate::key::restore::Restore;
 use crate::key::{self, RecordError, applied::Applied, origin::Origin, vote::Vote};
 use crate::ledger::Ledger;
 use crate::logged::Logged;
+use crate::members::Members;
 use crate::progress::Progress;
 use crate::replica::Start;
 use crate::store::{Batch, Range, Space, Store, StoreError};
@@ -55,26 +57,12 @@ pub(crate) fn found(store: &dyn Store, specs: &[GroupSpec]) -> Result<(), LogErr
         if !seen.insert(spec.id) {
             return Err(refuse("it is given twice"));
         }
-        if spec.voters.iter().any(|(replica, _)| replica.get() == 0) {
-            return Err(refuse("0 is not a replica"));
-        }
-        if !spec.voters.iter().any(|(replica, _)| *replica == spec.replica) {
-            return Err(refuse("this replica is not among its voters"));
-        }
-        if spec.voters.iter().map(|(replica, _)| replica).collect::<BTreeSet<_>>().len() != spec.voters.len()
-        {
-            return Err(refuse("a voter is given twice"));
-        }
-        match store.get(Space::Meta, &key::origin::key(spec.id))? {
-            None => put_new(spec, &mut batch),
-            Some(value) => {
-                let origin = Origin::decode(&value).map_err(|error| damaged(spec.id, error))?;
-                let same = origin.history == spec.history
-                    && origin.replica == spec.replica
-                    && origin.voters == spec.voters;
-                if !same {
-                    return Err(refuse("the disk has another replica, other voters, or another kind of log"));
-                }
+        match origin(store, spec.id)? {
+            Some(origin) if origin.history == spec.history && origin.replica == spec.replica => {}
+            Some(_) => return Err(refuse("the disk has another replica, or another kind of log")),
+            None => {
+                check_new(spec).map_err(refuse)?;
+                put_new(spec, &mut batch);
             }
         }
     }
@@ -82,6 +70,22 @@ pub(crate) fn found(store: &dyn Store, specs: &[GroupSpec]) -> Result<(), LogErr
         store.write_log(&batch, true)?;
     }
     Ok(())
+}
+
+/// A group's record.
+pub(crate) fn origin(store: &dyn Store, group: GroupId) -> Result<Option<Origin>, LogError> {
+    let value = store.get(Space::Meta, &key::origin::key(group))?;
+    value.map(|value| Origin::decode(&value).map_err(|error| damaged(group, error))).transpose()
+}
+
+fn check_new(spec: &GroupSpec) -> Result<(), &'static str> {
+    let ids: BTreeSet<_> = spec.voters.iter().map(|(replica, _)| *replica).collect();
+    match () {
+        () if ids.contains(&ReplicaId::new(0)) => Err("0 is not a replica"),
+        () if !ids.contains(&spec.replica) => Err("this replica is not among its voters"),
+        () if ids.len() != spec.voters.len() => Err("a voter is given twice"),
+        () => Ok(()),
+    }
 }
 
 /// A new group's log begins after an entry that all its replicas agree to have had.
@@ -92,6 +96,7 @@ fn put_new(spec: &GroupSpec, batch: &mut Batch) {
         index: FIRST_ORIGIN,
         term: FIRST_TERM,
         voters: spec.voters.clone(),
+        joins: false,
     };
     let vote = Vote { term: FIRST_TERM, vote: None, commit: FIRST_ORIGIN };
     batch.put(Space::Meta, &key::origin::key(spec.id), origin.encode());
@@ -106,30 +111,128 @@ pub(crate) fn forget_chunks(store: &dyn Store) -> Result<(), StoreError> {
     store.write_state(&batch)
 }
 
+/// The groups that a store holds, with the voters of those whose members are known.
+pub(crate) fn groups(store: &dyn Store) -> Result<Vec<GroupSpec>, LogError> {
+    let (from, to) = key::origin::ALL;
+    let (mut found, mut fault) = (Vec::new(), None);
+    store.scan(Range { space: Space::Meta, from: &from, to: &to }, &mut |key, value| {
+        match (key::group_of(key), Origin::decode(value)) {
+            (Some(group), Ok(origin)) => found.push((group, origin)),
+            (group, error) => fault = error.err().map(|error| damaged(group.unwrap_or_default(), error)),
+        }
+        fault.is_none()
+    })?;
+    fault.map_or(Ok(()), Err)?;
+    let mut specs = Vec::with_capacity(found.len());
+    for (id, Origin { history, replica, voters, joins, .. }) in found {
+        let members = if joins { None } else { store.get(Space::State, &key::members::key(id))? };
+        let members = members.map(|value| key::members::decode(&value)).transpose();
+        let voters = match members.map_err(|error| damaged(id, error))? {
+            Some(members) => members.voters().filter_map(|id| Some((id, members.node(id)?))).collect(),
+            None => voters,
+        };
+        specs.push(GroupSpec { id, history, replica, voters });
+    }
+    Ok(specs)
+}
+
+/// Forgets the state of groups that were given up just before a power cut. `specs` are kept in any case: a
+/// group that has a state and no log any more is damaged, and must not be taken for one that is new.
+pub(crate) fn forget_strays(store: &dyn Store, specs: &[GroupSpec]) -> Result<(), LogError> {
+    let mut strays = BTreeSet::new();
+    for (from, to) in [key::applied::ALL, key::restore::ALL, key::members::ALL] {
+        store.scan(Range { space: Space::State, from: &from, to: &to }, &mut |key, _| {
+            strays.extend(key::group_of(key));
+            true
+        })?;
+    }
+    for group in strays.into_iter().filter(|group| !specs.iter().any(|spec| spec.id == *group)) {
+        if origin(store, group)?.is_none() {
+            forget_state(store, group)?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes everything in the state half that belongs to a group.
+pub(crate) fn forget_state(store: &dyn Store, group: GroupId) -> Result<(), StoreError> {
+    let mut batch = Batch::default();
+    let (from, to) = key::derived::range(group);
+    batch.delete_range(Space::State, &from, &to);
+    for way in [Way::In, Way::Out] {
+        let (from, to) = key::chunk::range(way, group);
+        batch.delete_range(Space::State, &from, &to);
+    }
+    for key in [key::applied::key(group), key::restore::key(group), key::members::key(group)] {
+        batch.delete(Space::State, &key);
+    }
+    store.write_state(&batch)?;
+    store.reclaim(Range { space: Space::State, from: &from, to: &to })
+}
+
+/// Deletes a group's log, votes and record, synced: it was never here.
+pub(crate) fn forget_log(store: &dyn Store, group: GroupId) -> Result<(), StoreError> {
+    let mut batch = Batch::default();
+    let (low, high) = (Index::new(0), Index::new(u64::MAX));
+    let (from, to) = (key::entry::key(group, low), key::entry::key(group, high));
+    batch.delete_range(Space::Entry, &from, &to);
+    batch.delete_range(Space::Meta, &key::mark::key(group, low), &key::mark::key(group, high));
+    for key in [key::vote::key(group), key::origin::key(group), key::history::key(group)] {
+        batch.delete(Space::Meta, &key);
+    }
+    store.write_log(&batch, true)?;
+    store.reclaim(Range { space: Space::Entry, from: &from, to: &to })
+}
+
+/// Writes down a replica that joins a group: it has nothing and waits for its first snapshot.
+pub(crate) fn join(store: &dyn Store, spec: &GroupSpec) -> Result<(), LogError> {
+    let refuse = |reason| LogError::Spec { group: spec.id, reason };
+    let is_me = |(replica, _): &(ReplicaId, NodeId)| *replica == spec.replica;
+    if spec.replica.get() == 0 || spec.voters.is_empty() || spec.voters.iter().any(is_me) {
+        return Err(refuse("a replica that joins needs an id of its own and voters to ask"));
+    }
+    if origin(store, spec.id)?.is_some() {
+        return Err(refuse("the disk has a replica of it"));
+    }
+    forget_state(store, spec.id)?;
+    let GroupSpec { history, replica, ref voters, .. } = *spec;
+    let (index, term, voters) = (Index::default(), Term::default(), voters.clone());
+    let origin = Origin { history, replica, index, term, voters, joins: true };
+    let vote = Vote { term: FIRST_TERM, vote: None, commit: index };
+    let mut batch = Batch::default();
+    batch.put(Space::Meta, &key::origin::key(spec.id), origin.encode());
+    batch.put(Space::Meta, &key::vote::key(spec.id), vote.encode());
+    Ok(store.write_log(&batch, true)?)
+}
+
 /// What a group can start from.
 pub(crate) enum Loaded {
     /// Everything is there.
     Ready(Box<Start>),
     /// These entries are damaged, and a peer may have them.
-    Damaged(BTreeSet<Index>),
+    Damaged(BTreeSet<Index>, Contacts),
     /// There is no state, and a peer may have one of this index or a later one.
-    Blank(Index),
+    Blank(Index, Contacts),
 }
 
 /// Takes one group up. Everything that was synced must be there and fit together, or else be what a
 /// peer can give; where there is no peer it is refused.
 pub(crate) fn group(journal: &Journal, spec: &GroupSpec) -> Result<Loaded, LogError> {
     let id = spec.id;
-    let alone = spec.voters.len() == 1;
     let records = records(journal, spec)?;
-    let Records { origin, mut vote, flushed, marker, .. } = records;
+    let Records { origin, mut vote, flushed, marker, members, .. } = records;
+    let alone = !origin.joins && members.is_alone(spec.replica);
+    let contacts = || members.all().map(|(replica, node, _)| (replica, node)).collect();
+    if origin.joins {
+        return Ok(Loaded::Blank(origin.index, origin.voters.into_iter().collect()));
+    }
     if marker.is_some_and(|marker| !marker.whole) || (flushed.index < origin.index && !alone) {
-        return Ok(Loaded::Blank(origin.index));
+        return Ok(Loaded::Blank(origin.index, contacts()));
     }
     let wrong = |index, detail: &str| LogError::Damaged { group: id, index, detail: detail.into() };
     let start = (origin.index, origin.term);
     match journal.open(id, start, (vote.commit.max(flushed.index), spec.history)) {
-        Err(JournalError::Rotten(indices, _)) if !alone => return Ok(Loaded::Damaged(indices)),
+        Err(JournalError::Rotten(indices, _)) if !alone => return Ok(Loaded::Damaged(indices, contacts())),
         other => other.map_err(|error| LogError::of(id, error))?,
     }
     let last = journal.tail(id).last();
@@ -144,7 +247,7 @@ pub(crate) fn group(journal: &Journal, spec: &GroupSpec) -> Result<Loaded, LogEr
         Some(Ok(term)) if term == flushed.term => {}
         Some(Err(JournalError::Damaged(index, _))) if !alone => {
             journal.close(id);
-            return Ok(Loaded::Damaged([index].into()));
+            return Ok(Loaded::Damaged([index].into(), contacts()));
         }
         Some(Err(error)) => return Err(LogError::of(id, error)),
         _ => return Err(wrong(flushed.index, "the state was derived from an entry that is missing")),
@@ -153,12 +256,12 @@ pub(crate) fn group(journal: &Journal, spec: &GroupSpec) -> Result<Loaded, LogEr
     // committed, whatever the commit index that happened to reach the disk.
     let stale_commit = flushed.index > vote.commit;
     vote.commit = vote.commit.max(flushed.index);
-    let progress = Progress::new(flushed);
+    let progress = Progress::new(flushed, members);
     journal.publish(id, progress.applied, &progress.ledger);
     if let Some(history) = records.history {
         journal.hold_from(id, history.from);
     }
-    let (spec, history) = (spec.clone(), records.history);
+    let (spec, history) = (GroupSpec { voters: origin.voters, ..spec.clone() }, records.history);
     Ok(Loaded::Ready(Box::new(Start { spec, vote, progress, stale_commit, history })))
 }
 
@@ -169,6 +272,7 @@ struct Records {
     flushed: Applied,
     history: Option<History>,
     marker: Option<Restore>,
+    members: Members,
 }
 
 /// Reads a group's records. A log that belongs to a state which a snapshot has replaced is begun anew first.
@@ -177,8 +281,7 @@ fn records(journal: &Journal, spec: &GroupSpec) -> Result<Records, LogError> {
     let wrong = |detail: &str| LogError::Damaged { group: id, index: Index::new(0), detail: detail.into() };
     let read = |key: &[u8], space| store.get(space, key);
     let bad = |error| damaged(id, error);
-    let origin = read(&key::origin::key(id), Space::Meta)?.ok_or(wrong("its record is missing"))?;
-    let origin = Origin::decode(&origin).map_err(bad)?;
+    let origin = origin(store, id)?.ok_or(wrong("its record is missing"))?;
     let vote = read(&key::vote::key(id), Space::Meta)?.ok_or(wrong("its vote is missing"))?;
     let vote = Vote::decode(&vote).map_err(bad)?;
     let flushed = match read(&key::applied::key(id), Space::State)? {
@@ -187,13 +290,22 @@ fn records(journal: &Journal, spec: &GroupSpec) -> Result<Records, LogError> {
     };
     let history = read(&key::history::key(id), Space::Meta)?.map(|value| History::decode(&value));
     let marker = read(&key::restore::key(id), Space::State)?.map(|value| Restore::decode(&value));
+    let members = match read(&key::members::key(id), Space::State)? {
+        Some(value) => key::members::decode(&value).map_err(bad)?,
+        None => Members::founding(&origin.voters),
+    };
     let mut records = Records {
+        members,
         origin,
         vote,
         flushed,
         history: history.transpose().map_err(bad)?,
         marker: marker.transpose().map_err(bad)?,
     };
+    if records.origin.joins && records.marker.is_some_and(|marker| marker.replica != spec.replica) {
+        // Left behind by a replica that was here before.
+        records.marker = None;
+    }
     if let Some(marker) = records.marker.filter(|marker| marker.whole) {
         let fit = fit(store, id, &records)?;
         let fresh = marker.fresh && records.flushed.index > records.origin.index;
@@ -265,7 +377,7 @@ fn begin_anew(
     }
     batch.delete_range(Space::Entry, &key::entry::key(id, low), &key::entry::key(id, high));
     batch.delete_range(Space::Meta, &key::mark::key(id, low), &key::mark::key(id, high));
-    (records.origin.index, records.origin.term) = end;
+    (records.origin.index, records.origin.term, records.origin.joins) = (end.0, end.1, false);
     records.vote.commit = if fits { records.vote.commit.max(end.0) } else { end.0 };
     records.history = spec.history.then_some(History { end, from: records.flushed.ledger.next, part: None });
     batch.put(Space::Meta, &key::origin::key(id), records.origin.encode());

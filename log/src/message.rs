@@ -2,16 +2,17 @@
 //!
 //! | bytes | field |
 //! | --- | --- |
-//! | 0 | version, 1 |
+//! | 0 | version, 2 |
 //! | 1 | message type, Raft's number |
 //! | 2 | 1 if it rejects, else 0 |
-//! | 3 | reserved, 0 |
+//! | 3 | 1 if the sender holds the whole history, else 0 |
 //! | 4..8 | group, u32 |
 //! | 8..16, 16..24 | to and from, replicas, u64 each |
 //! | 24..88 | term, log term, index, commit, commit term, request snapshot, reject hint, priority, u64 each |
 //! | 88..96 | shared: every voter has the log on disk up to here, u64 |
-//! | 96..100 | length of the context, u32 |
-//! | 100..104 | number of entries, u32 |
+//! | 96..104 | node of the sender, u64; 0 where it does not know |
+//! | 104..108 | length of the context, u32 |
+//! | 108..112 | number of entries, u32 |
 //! | then | context, then per entry: type u8, term u64, index u64, length u32, bytes |
 //!
 //! A snapshot message carries no snapshot: index and log term are those before the sender's log, and the
@@ -28,8 +29,19 @@ use crate::id::{GroupId, Index, NodeId, ReplicaId, Term};
 pub struct Message {
     group: GroupId,
     node: Option<NodeId>,
-    shared: Index,
+    sender: Sender,
     raft: eraftpb::Message,
+}
+
+/// What every message tells of the replica that it is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sender {
+    /// Its node, so that an answer finds it where the members are not known so far.
+    pub(crate) node: Option<NodeId>,
+    /// Whether it holds everything from the log start on.
+    pub(crate) whole: bool,
+    /// Every voter has the log on disk up to here. Once true, it is true for ever.
+    pub(crate) shared: Index,
 }
 
 /// Why bytes are not a message.
@@ -57,7 +69,7 @@ impl Message {
     pub(crate) fn new(
         group: GroupId,
         node: Option<NodeId>,
-        shared: Index,
+        sender: Sender,
         mut raft: eraftpb::Message,
     ) -> Self {
         if raft.get_msg_type() == eraftpb::MessageType::MsgSnapshot {
@@ -65,12 +77,12 @@ impl Message {
             (raft.index, raft.log_term) = (metadata.index, metadata.term);
             raft.clear_snapshot();
         }
-        Self { group, node, shared, raft }
+        Self { group, node, sender, raft }
     }
 
-    /// Every voter has the log on disk up to here. Once true, it is true for ever.
-    pub(crate) fn shared(&self) -> Index {
-        self.shared
+    /// What it tells of the replica that it is from.
+    pub(crate) fn sender(&self) -> Sender {
+        self.sender
     }
 
     /// The group.
@@ -133,7 +145,7 @@ impl Message {
         out.put_u8(VERSION);
         out.put_u8(type_number(raft.get_msg_type()));
         out.put_u8(u8::from(raft.reject));
-        out.put_u8(0);
+        out.put_u8(u8::from(self.sender.whole));
         out.put_u32_le(self.group.get());
         for field in [raft.to, raft.from, raft.term, raft.log_term, raft.index, raft.commit] {
             out.put_u64_le(field);
@@ -142,7 +154,8 @@ impl Message {
             out.put_u64_le(field);
         }
         out.put_i64_le(raft.priority);
-        out.put_u64_le(self.shared.get());
+        out.put_u64_le(self.sender.shared.get());
+        out.put_u64_le(self.sender.node.map_or(0, NodeId::get));
         out.put_u32_le(length(raft.context.len()));
         out.put_u32_le(length(raft.entries.len()));
         out.put_slice(&raft.context);
@@ -167,7 +180,7 @@ impl Message {
         let mut raft = eraftpb::Message::default();
         raft.set_msg_type(type_of(bytes.get_u8())?);
         raft.reject = bytes.get_u8() != 0;
-        bytes.advance(1);
+        let whole = bytes.get_u8() != 0;
         let group = GroupId::new(bytes.get_u32_le());
         raft.to = bytes.get_u64_le();
         raft.from = bytes.get_u64_le();
@@ -180,6 +193,8 @@ impl Message {
         raft.reject_hint = bytes.get_u64_le();
         raft.priority = bytes.get_i64_le();
         let shared = Index::new(bytes.get_u64_le());
+        let home = Some(bytes.get_u64_le()).filter(|node| *node != 0).map(NodeId::new);
+        let sender = Sender { node: home, whole, shared };
         let context = bytes.get_u32_le() as usize;
         let entries = bytes.get_u32_le() as usize;
         raft.context = take(&mut bytes, context)?;
@@ -197,7 +212,7 @@ impl Message {
         }
         raft.entries = list.into();
         if bytes.is_empty() {
-            Ok(Self { group, node: None, shared, raft })
+            Ok(Self { group, node: None, sender, raft })
         } else {
             Err(MessageError::Long(bytes.len()))
         }
@@ -262,8 +277,8 @@ fn type_of(number: u8) -> Result<eraftpb::MessageType, MessageError> {
     allowed.into_iter().find(|kind| type_number(*kind) == number).ok_or(MessageError::Type(number))
 }
 
-const VERSION: u8 = 1;
-const FIXED_BYTES: usize = 104;
+const VERSION: u8 = 2;
+const FIXED_BYTES: usize = 112;
 const ENTRY_BYTES: usize = 21;
 
 #[cfg(test)]
@@ -292,7 +307,8 @@ mod tests {
         (raft.commit, raft.commit_term, raft.request_snapshot, raft.reject_hint) = (9, 8, 7, 6);
         (raft.priority, raft.reject, raft.context) = (-5, true, Bytes::from_static(b"context"));
         raft.set_entries(vec![empty, entry].into());
-        Message::new(GroupId::new(7), None, Index::new(4), raft)
+        let sender = Sender { node: Some(NodeId::new(10)), whole: true, shared: Index::new(4) };
+        Message::new(GroupId::new(7), None, sender, raft)
     }
 
     fn encoded() -> Bytes {
@@ -336,7 +352,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300), at in 0..104_usize) {
+        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300), at in 0..112_usize) {
             let mut damaged = encoded().to_vec();
             for (place, byte) in damaged[at..].iter_mut().zip(&bytes) {
                 *place = *byte;

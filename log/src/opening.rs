@@ -30,6 +30,12 @@ pub struct Opening {
 }
 
 impl Opening {
+    /// The groups of which a store has a replica, which a node has to open again, whatever it was told
+    /// before: groups come and go at run time. The voters are those of the last flush.
+    pub fn groups(store: &dyn Store) -> Result<Vec<GroupSpec>, LogError> {
+        load::groups(store)
+    }
+
     /// Looks at what is on disk, refuses what it does not know or what does not fit together, and
     /// writes down the groups that are new. `seed` decides the election timeouts.
     pub fn new(
@@ -42,8 +48,13 @@ impl Opening {
         load::check_format(&*store)?;
         load::found(&*store, &specs)?;
         load::forget_chunks(&*store)?;
-        let mut journal = Journal::new(store, config.tail_cache_bytes, config.mark_bytes);
-        specs.iter().for_each(|spec| journal.enlist(spec.id));
+        load::forget_strays(&*store, &specs)?;
+        let journal = Journal::new(store, config.tail_cache_bytes, config.mark_bytes);
+        for spec in &specs {
+            if !journal.enlist(spec.id) {
+                return Err(LogError::Spec { group: spec.id, reason: "its number is too high" });
+            }
+        }
         let (mut starts, mut asleep) = (BTreeMap::new(), BTreeMap::new());
         for spec in specs {
             match load::group(&journal, &spec)? {
@@ -82,7 +93,7 @@ impl Opening {
             return Ok(None);
         }
         let items = match self.journal.entries(group, range, bytes_max) {
-            Err(JournalError::Damaged(index, _)) if start.spec.voters.len() > 1 => {
+            Err(JournalError::Damaged(index, _)) if !start.progress.members.is_alone(start.spec.replica) => {
                 self.put_to_sleep(group, index);
                 return Ok(None);
             }
@@ -91,7 +102,7 @@ impl Opening {
         let mut committed = Vec::with_capacity(items.len());
         let result = start.progress.hand_out(&items, &mut committed);
         self.journal.publish(group, start.progress.applied, &start.progress.ledger);
-        result.map_err(|source| LogError::Replay { group, source })?;
+        let _shifts = result.map_err(|source| LogError::Replay { group, source })?;
         Ok(Some(committed))
     }
 
@@ -99,7 +110,8 @@ impl Opening {
     fn put_to_sleep(&mut self, group: GroupId, index: Index) {
         let start = self.starts.remove(&group).expect("it was replayed");
         self.journal.close(group);
-        self.asleep.insert(group, Asleep::new(start.spec, Loaded::Damaged([index].into())));
+        let contacts = start.contacts();
+        self.asleep.insert(group, Asleep::new(start.spec, Loaded::Damaged([index].into(), contacts)));
     }
 
     /// See [`Engine::persist`].

@@ -51,6 +51,58 @@ pub enum Body {
     LogStart(Offset),
 }
 
+/// Why a change of members was not begun. Nothing of it is in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeRefusal {
+    /// This node has no such group.
+    #[error("unknown group {0}")]
+    Unknown(GroupId),
+    /// The replica met an entry that it must not skip and has stopped.
+    #[error("the replica has stopped")]
+    Stopped,
+    /// Another replica leads, or none.
+    #[error("not the leader")]
+    NotLeader {
+        /// Who leads, if known.
+        leader: Option<ReplicaId>,
+    },
+    /// The leader has not yet applied the first entry of its term, or is handing over.
+    #[error("the leader is not ready")]
+    NotReady,
+    /// Another change is not over.
+    #[error("another change is under way")]
+    UnderWay,
+    /// Not a member, or not of the kind that can be changed so.
+    #[error("{0} is not a member that can be changed so")]
+    Member(ReplicaId),
+    /// The id is not higher than all that were ever used in the group.
+    #[error("{replica} may have been a member before, ids go on above {highest}")]
+    Used {
+        /// The id.
+        replica: ReplicaId,
+        /// The highest id so far.
+        highest: ReplicaId,
+    },
+    /// The leader cannot take itself out: hand over first.
+    #[error("{0} leads, and has to hand over first")]
+    Leads(ReplicaId),
+    /// Its log is not near the leader's, or it is not heard of.
+    #[error("{0} is behind, or not heard of")]
+    Behind(ReplicaId),
+    /// Its copy of the history is not whole yet.
+    #[error("{0} does not hold the whole history yet")]
+    NotWhole(ReplicaId),
+    /// The voters after the change would not be a majority that is heard of and holds the whole history.
+    #[error("there would be no majority that is up and holds the whole history")]
+    NoMajority,
+    /// Nothing to change, one replica twice, or nobody left to vote.
+    #[error("the change contradicts itself")]
+    Contradiction,
+    /// Too much is proposed and not committed; try again after a commit.
+    #[error("too many bytes are under way")]
+    Full,
+}
+
 /// Why a proposal was not appended. Nothing of it is in the log unless it says `Repeat`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

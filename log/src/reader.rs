@@ -148,7 +148,9 @@ impl Reader {
 
     /// A read that failed while the log was cut beside it has met the cut and no damage.
     fn explain(&self, group: GroupId, from: Offset, error: JournalError) -> ReadError {
-        let first = self.journal.tail(group).first_offset();
+        let Some(first) = self.journal.find(group).map(|tail| tail.first_offset()) else {
+            return ReadError::Unknown(group);
+        };
         match error {
             _ if from < first => ReadError::Truncated { first },
             JournalError::Compacted => ReadError::Truncated { first },

@@ -11,7 +11,9 @@
 //! Raft's `Ready` never leaves this module, and neither does its hidden random election timeout.
 
 mod admit;
+mod change;
 mod status;
+mod peers;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -25,15 +27,16 @@ use raft::{ProgressState, RawNode, Ready, SnapshotStatus, StateRole};
 use crate::config::Config;
 use crate::effects::{Effects, ReadReady, Role};
 use crate::error::LogError;
-use crate::group::GroupSpec;
+use crate::group::{Contacts, GroupSpec};
 use crate::id::{GroupId, Index, NodeId, ReplicaId, Term};
 use crate::journal::Journal;
 use crate::key::{self, history::History, vote::Vote};
 use crate::ledger::Ledger;
 use crate::logged::Logged;
-use crate::message::Message;
-use crate::progress::Progress;
+use crate::message::{Message, Sender};
+use crate::progress::{Kept, Progress};
 use crate::store::{Batch, Space};
+use peers::Peers;
 use storage::GroupStorage;
 
 /// One replica. It reads the journal and writes batches; it does no other IO.
@@ -58,6 +61,13 @@ pub(crate) struct Replica {
     shared: Index,
     /// Ticks since a follower that takes a snapshot was last heard to be at it.
     taking: BTreeMap<ReplicaId, u32>,
+    peers: Peers,
+    /// This node, as far as the members have ever told.
+    home: Option<NodeId>,
+    /// The commit index on disk.
+    durable: Index,
+    /// The members have changed, and no record says so yet.
+    shifted: bool,
 }
 
 struct Turn {
@@ -82,6 +92,13 @@ pub(crate) struct Start {
     pub(crate) history: Option<History>,
 }
 
+impl Start {
+    /// Everyone who may be asked.
+    pub(crate) fn contacts(&self) -> Contacts {
+        self.progress.members.all().map(|(replica, node, _)| (replica, node)).collect()
+    }
+}
+
 impl Replica {
     /// Starts a replica that has applied everything up to its commit index: Raft would read all of the
     /// rest into memory at its first election.
@@ -93,13 +110,17 @@ impl Replica {
     ) -> Result<Self, LogError> {
         let Start { spec, vote, progress, stale_commit, .. } = start;
         assert_eq!(progress.applied, vote.commit, "everything committed is replayed before the start");
-        let voters = spec.voters.iter().map(|(replica, _)| replica.get()).collect();
-        let storage = GroupStorage::new(Arc::clone(&journal), spec.id, &vote, voters);
+        let members = progress.members.conf_state();
+        let storage = GroupStorage::new(Arc::clone(&journal), spec.id, &vote, members);
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raft = RawNode::new(&raft_config(config, spec.replica, vote.commit), storage, &logger)
             .map_err(|error| raft_error(spec.id, &error))?;
         let draw = Draw { seed, ticks: config.election_ticks.clone() };
         let mut replica = Self {
+            home: progress.members.node(spec.replica),
+            peers: Peers::new(*config.election_ticks.start()),
+            durable: vote.commit,
+            shifted: true,
             spec,
             raft,
             journal,
@@ -151,11 +172,12 @@ impl Replica {
     /// Takes a message from a peer. Raft's refusals are what a lossy network would do as well. Returns who
     /// says that this replica needs a snapshot, and of which index at least.
     pub(crate) fn step(&mut self, message: Message) -> Option<(ReplicaId, Index)> {
-        if self.stopped || message.to() != self.spec.replica || self.node_of(message.from()).is_none() {
+        if self.stopped || message.to() != self.spec.replica || self.is_gone(message.from()) {
             return None;
         }
-        let (from, offer) = (message.from(), message.offer());
-        self.shared = self.shared.max(message.shared());
+        let (from, offer, sender) = (message.from(), message.offer(), message.sender());
+        self.peers.hear(from, sender);
+        self.shared = self.shared.max(sender.shared);
         let mut raft = message.into_raft();
         if raft.get_msg_type() == MessageType::MsgPropose {
             return None;
@@ -224,11 +246,14 @@ impl Replica {
             self.raft.tick();
             self.pin_timeout();
             self.tick_snapshots();
+            self.peers.tick();
+            self.step_aside();
         }
     }
 
     pub(crate) fn is_busy(&self) -> bool {
-        !self.stopped && (self.raft.has_ready() || self.role != Some(self.role_now()))
+        !self.stopped
+            && (self.raft.has_ready() || self.role != Some(self.role_now()) || self.next_step().is_some())
     }
 
     /// First half of a turn: what has to be written goes to the batch, what may be sent at once to the
@@ -236,9 +261,12 @@ impl Replica {
     pub(crate) fn collect(&mut self, batch: &mut Batch, effects: &mut Effects) -> Result<bool, LogError> {
         assert!(self.turn.is_none(), "every collect is followed by a commit");
         self.note_role(effects);
+        self.go_on();
         if self.stopped || !self.raft.has_ready() {
             return Ok(false);
         }
+        let hold = self.must_hold();
+        self.stale_commit |= hold;
         let mut ready = self.raft.ready();
         if !ready.snapshot().is_empty() {
             return Err(LogError::Raft {
@@ -246,15 +274,18 @@ impl Replica {
                 detail: "a snapshot that is not in place".into(),
             });
         }
-        let sync = ready.must_sync();
+        let sync = ready.must_sync() || hold;
         let items =
             ready.take_entries().into_iter().map(|entry| Logged::from_raft(self.spec.id, entry)).collect();
         self.journal.append(self.spec.id, items, batch);
         self.stale_commit |= ready.hs().is_some();
-        self.send(ready.take_messages(), &mut effects.send_now);
+        let mut after = ready.take_messages();
+        if !hold {
+            self.send(std::mem::take(&mut after), &mut effects.send_now);
+        }
         effects.reads.extend(ready.take_read_states().iter().filter_map(|read| self.read_ready(read)));
         let committed = ready.take_committed_entries().last().map(|entry| Index::new(entry.index));
-        let after = ready.take_persisted_messages();
+        after.extend(ready.take_persisted_messages());
         self.turn = Some(Turn { ready, after, committed });
         self.note_role(effects);
         Ok(sync)
@@ -271,6 +302,7 @@ impl Replica {
         if self.stale_commit {
             let vote = self.vote();
             batch.put(Space::Meta, &key::vote::key(self.spec.id), vote.encode());
+            self.durable = vote.commit;
             self.stale_commit = vote.commit.get() < self.raft.raft.raft_log.committed;
         }
     }
@@ -278,17 +310,20 @@ impl Replica {
     /// The group's record with the log beginning at `origin`.
     pub(crate) fn origin(&self, (index, term): (Index, Term)) -> key::origin::Origin {
         let GroupSpec { history, replica, ref voters, .. } = self.spec;
-        key::origin::Origin { history, replica, index, term, voters: voters.clone() }
+        key::origin::Origin { history, replica, index, term, voters: voters.clone(), joins: false }
     }
 
-    /// Second half of a turn: the batch is on disk.
-    pub(crate) fn persisted(&mut self, effects: &mut Effects) {
-        let Some(turn) = self.turn.take() else { return };
+    /// Second half of a turn: the batch is on disk. Returns whether the commit index has to be there as well
+    /// before `effects.send_after` leaves.
+    pub(crate) fn persisted(&mut self, effects: &mut Effects) -> bool {
+        let Some(turn) = self.turn.take() else { return false };
         self.send(turn.after, &mut effects.send_after);
         let mut light = self.raft.advance_append(turn.ready);
         self.stale_commit |= light.commit_index().is_some();
         // What is sent here follows from this node's own sync, so it comes after it.
         self.send(light.take_messages(), &mut effects.send_after);
+        let hold = self.must_hold() && self.durable < Index::new(self.raft.raft.pending_conf_index);
+        self.stale_commit |= hold;
         let committed = light.committed_entries().last().map(|entry| Index::new(entry.index));
         if let Some(last) = committed.max(turn.committed) {
             self.hand_out(last, effects);
@@ -296,6 +331,7 @@ impl Replica {
         }
         self.pin_timeout();
         self.note_role(effects);
+        hold
     }
 
     /// Applies everything up to `last`, in memory, and lets readers see it.
@@ -309,6 +345,7 @@ impl Replica {
                 .collect()
         };
         let result = self.progress.hand_out(&items, &mut effects.committed);
+        let result = result.and_then(|shifts| self.follow(shifts, effects));
         self.journal.publish(self.spec.id, self.progress.applied, &self.progress.ledger);
         if let Err(fault) = result {
             self.stopped = true;
@@ -318,17 +355,20 @@ impl Replica {
     }
 
     fn send(&mut self, messages: Vec<eraftpb::Message>, out: &mut Vec<Message>) {
-        if !messages.is_empty() {
-            self.shared = self.shared_now();
+        if messages.is_empty() {
+            return;
         }
+        self.shared = self.shared_now();
+        let sender = Sender { node: self.home, whole: self.is_whole(), shared: self.shared };
         for message in messages {
             let node = self.node_of(ReplicaId::new(message.to));
-            out.push(Message::new(self.spec.id, node, self.shared, message));
+            out.push(Message::new(self.spec.id, node, sender, message));
         }
     }
 
-    fn node_of(&self, replica: ReplicaId) -> Option<NodeId> {
-        self.spec.voters.iter().find(|(voter, _)| *voter == replica).map(|(_, node)| *node)
+    /// Whether it leads and admits.
+    pub(crate) fn leads(&self) -> bool {
+        self.role_now().leads
     }
 
     fn role_now(&self) -> Role {
@@ -360,8 +400,14 @@ impl Replica {
         Vote {
             term: Term::new(raft.term),
             vote: Some(raft.vote).filter(|id| *id != 0).map(ReplicaId::new),
-            // A commit index on disk must never run ahead of the entries that it speaks of.
-            commit: Index::new(raft.raft_log.committed.min(raft.raft_log.persisted)),
+            // A commit index on disk must never run ahead of the entries that it speaks of. In a turn they
+            // are in the same batch, and it must not be behind a change of members that is followed by
+            // another one: who has the second entry after a crash knows that the first is committed.
+            commit: Index::new(if self.turn.is_some() {
+                raft.raft_log.committed
+            } else {
+                raft.raft_log.committed.min(raft.raft_log.persisted)
+            }),
         }
     }
 

@@ -8,8 +8,7 @@
 //! | then | key, value |
 //!
 //! A snapshot is read while the state changes, so a key may come more than once; the last one counts.
-//! Its last two rows are the members (`origin.rs` without an origin) and the applied index with the
-//! ledger (`applied.rs`).
+//! Its last two rows are the members (`members.rs`) and the applied index with the ledger (`applied.rs`).
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 

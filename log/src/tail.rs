@@ -34,6 +34,8 @@ pub(crate) struct Tail {
     pub(crate) stamp: Stamp,
     /// Records below this offset are somewhere, and not here: the copy of the history is not whole.
     pub(crate) held_from: Option<Offset>,
+    /// There is no such group any more.
+    pub(crate) gone: bool,
 }
 
 impl Tail {
@@ -51,12 +53,18 @@ impl Tail {
             next: Offset::default(),
             stamp: Stamp::default(),
             held_from: None,
+            gone: false,
         }
     }
 
     /// Stands for a group that cannot be read now.
     pub(crate) fn closed() -> Self {
         Self { held_from: Some(Offset::new(u64::MAX)), ..Self::new((Index::new(0), Term::new(0))) }
+    }
+
+    /// Stands where a group was.
+    pub(crate) fn gone() -> Self {
+        Self { gone: true, ..Self::closed() }
     }
 
     /// Takes up the marks of a log on disk, whose items are about to be pushed from `from` on.
@@ -171,10 +179,10 @@ impl Tail {
     ) -> Vec<Mark> {
         assert!(origin.0 < self.origin.0, "a history has at least one entry");
         assert_eq!(end.index(), self.origin.0, "a history ends where the log began");
-        if self.items.is_empty() {
-            // The last entry is always in memory.
+        if self.items.front().is_none_or(|(_, item)| item.index() > self.applied) {
+            // The last applied entry is always in memory, whatever is truncated above it.
             self.held += end.bytes();
-            self.items.push_back((self.next, end));
+            self.items.push_front((self.next, end));
         }
         // What has no offset of its own and came first did not know where the records before it end.
         let base = self.held_from.unwrap_or_default();
@@ -266,5 +274,33 @@ impl Tail {
         let fits = |mark: &Mark| mark.base <= offset && mark.index <= limit;
         let at = self.marks.partition_point(fits).checked_sub(1)?;
         Some(self.marks[at].index.before()).filter(|cut| *cut > self.origin.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::id::GroupId;
+    use crate::key::entry::Bare;
+
+    fn bare(index: u64, term: u64) -> Logged {
+        let (term, index, bytes) = (Term::new(term), Index::new(index), Bytes::new());
+        Logged::Bare(Arc::new(Bare { kind: 0, group: GroupId::new(1), term, index, bytes }))
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_known_although_a_history_came_below_what_is_truncated() {
+        // The log begins after entry 44, which is applied; 45 is not committed.
+        let mut tail = Tail::new((Index::new(44), Term::new(3)));
+        tail.held_from = Some(Offset::new(20));
+        tail.push(bare(45, 3), 100);
+        tail.join((Index::new(7), Term::new(1)), (Vec::new(), 900), bare(44, 3));
+        // Another leader has another entry there.
+        tail.truncate(Index::new(45));
+        assert_eq!(tail.last(), Index::new(44));
+        tail.push(bare(45, 4), 100);
+        assert_eq!(tail.term(Index::new(45)), Some(Term::new(4)));
     }
 }

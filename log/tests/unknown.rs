@@ -20,7 +20,7 @@ struct Follower {
 }
 
 fn specs() -> Vec<GroupSpec> {
-    let voters = [ME, LEADER, 3].map(|id| (ReplicaId::new(id.into()), NodeId::new(id.into()))).to_vec();
+    let voters = [ME, LEADER, 9].map(|id| (ReplicaId::new(id.into()), NodeId::new(id.into()))).to_vec();
     let other = GroupSpec { id: GroupId::new(8), voters: voters.clone(), ..common::spec(GROUP, true) };
     vec![GroupSpec { voters, ..common::spec(GROUP, true) }, other]
 }
@@ -35,14 +35,14 @@ fn follower() -> Follower {
 impl Follower {
     /// An append of one entry at `index`, with everything up to it committed.
     fn append(&mut self, index: u64, kind: u8, data: &[u8]) {
-        let mut frame = vec![1, 3, 0, 0];
+        let mut frame = vec![2, 3, 0, 0];
         frame.extend(GROUP.get().to_le_bytes());
         // To, from, term, log term, index, commit.
         for field in [u64::from(ME), u64::from(LEADER), 4, if index == 6 { 1 } else { 4 }, index - 1, index] {
             frame.extend(field.to_le_bytes());
         }
-        // Commit term, request snapshot, reject hint, priority, shared.
-        frame.extend([0; 40]);
+        // Commit term, request snapshot, reject hint, priority, shared, node.
+        frame.extend([0; 48]);
         frame.extend(0_u32.to_le_bytes());
         frame.extend(1_u32.to_le_bytes());
         frame.push(kind);
@@ -117,7 +117,7 @@ fn an_unknown_kind_or_version_stops_the_replica() {
 }
 
 #[test]
-fn a_change_of_members_stops_the_replica() {
+fn an_unknown_change_of_members_stops_the_replica() {
     let mut follower = follower();
     follower.append(6, 2, b"anything");
     assert!(matches!(follower.effects.stopped[..], [(GROUP, Fault::Members { .. })]));
@@ -139,12 +139,12 @@ fn an_entry_for_another_place_stops_the_replica() {
 }
 
 #[test]
-fn a_message_for_another_replica_or_from_a_stranger_is_dropped() {
+fn a_message_for_another_replica_or_from_one_that_is_gone_is_dropped() {
     let mut follower = follower();
-    let mut frame = vec![0; 104];
-    frame[..4].copy_from_slice(&[1, 8, 0, 0]);
+    let mut frame = vec![0; 112];
+    frame[..4].copy_from_slice(&[2, 8, 0, 0]);
     frame[4..8].copy_from_slice(&GROUP.get().to_le_bytes());
-    for (to, from) in [(3, LEADER), (ME, 77)] {
+    for (to, from) in [(9, LEADER), (ME, 7)] {
         frame[8] = to;
         frame[16] = from;
         frame[24] = 200;

@@ -22,13 +22,16 @@ use super::take::Head;
 use crate::bulk::Body;
 use crate::effects::{Effects, Role};
 use crate::error::LogError;
-use crate::group::{GroupSpec, GroupStatus};
+use crate::fault::Fault;
+use crate::group::{Contacts, GroupSpec, GroupStatus};
 use crate::id::{GroupId, Index, Offset, ReplicaId, Stamp, Term};
 use crate::journal::JournalError;
 use crate::key::chunk::{self, Way};
-use crate::key::{self, applied::Applied, origin::Origin, restore::Restore};
+use crate::key::{self, applied::Applied, restore::Restore};
 use crate::load::{self, Loaded};
 use crate::logged::Logged;
+use crate::members::Standing;
+use crate::message::Message;
 use crate::progress::Progress;
 use crate::replica::{Replica, Start};
 use crate::rows::{self, Row};
@@ -43,6 +46,8 @@ pub(crate) struct Asleep {
     /// Its log has damage that no peer can repair, because they have cut their logs above it.
     fresh: bool,
     pub(super) asking: Asking,
+    /// Whom it may ask.
+    contacts: Contacts,
 }
 
 /// What it waits for.
@@ -61,17 +66,43 @@ pub(super) enum Stage {
     Waking(Box<Start>),
     /// Nothing: it met an entry that it must not skip.
     Stopped(Box<Start>),
+    /// Nothing: it has a vote that it knows nothing of.
+    Forgotten,
+}
+
+/// What a snapshot is worth that has come.
+enum Look {
+    Usable,
+    /// It is not what its head said.
+    Useless,
+    /// This replica does not belong to the group yet.
+    Early,
+    /// This replica had a vote, and its disk knows nothing of it.
+    Forgotten(ReplicaId),
 }
 
 impl Asleep {
     /// A group as it was loaded, which cannot start.
     pub(crate) fn new(spec: GroupSpec, loaded: Loaded) -> Self {
-        let stage = match loaded {
-            Loaded::Ready(start) => Stage::Waking(start),
-            Loaded::Damaged(indices) => Stage::Damaged(indices),
-            Loaded::Blank(at_least) => Stage::Blank(at_least),
+        let (stage, mut contacts) = match loaded {
+            Loaded::Ready(start) => (Stage::Waking(start), Contacts::new()),
+            Loaded::Damaged(indices, contacts) => (Stage::Damaged(indices), contacts),
+            Loaded::Blank(at_least, contacts) => (Stage::Blank(at_least), contacts),
         };
-        Self { spec, stage, source: None, fresh: false, asking: Asking::default() }
+        contacts.remove(&spec.replica);
+        Self { spec, stage, source: None, fresh: false, asking: Asking::default(), contacts }
+    }
+
+    pub(super) fn contacts(&self) -> &Contacts {
+        &self.contacts
+    }
+
+    /// Somebody takes it for a member, so there is one more to ask: what its own disk knows may be old.
+    pub(super) fn hear(&mut self, message: &Message) {
+        let mine = message.to() == self.spec.replica;
+        if let Some(node) = message.sender().node.filter(|_| mine && self.contacts.len() < CONTACTS_MAX) {
+            self.contacts.insert(message.from(), node);
+        }
     }
 
     pub(super) fn spec(&self) -> &GroupSpec {
@@ -95,7 +126,7 @@ impl Asleep {
             group: self.spec.id,
             replica: self.spec.replica,
             role: Role { leads: false, term, leader },
-            stopped: matches!(self.stage, Stage::Stopped(_)),
+            stopped: matches!(self.stage, Stage::Stopped(_) | Stage::Forgotten),
             waiting: true,
             history_whole: false,
             first: index,
@@ -107,6 +138,7 @@ impl Asleep {
             next_offset: offset,
             stamp: Stamp::default(),
             log_bytes: 0,
+            joint: false,
             replicas: Vec::new(),
         }
     }
@@ -145,10 +177,14 @@ impl Engine {
     /// All chunks are there: from here on the old state is gone.
     fn begin_install(&mut self, group: GroupId, effects: &mut Effects) -> Result<(), LogError> {
         let head = self.lane.fetches[&group].head.expect("it is whole");
-        if !self.is_usable(group, head)? {
-            return Ok(self.distrust(group)?);
+        match self.look_at(group, head)? {
+            Look::Usable => {}
+            Look::Useless => return Ok(self.distrust(group)?),
+            Look::Early => return Ok(self.want_later(group, head.index)?),
+            Look::Forgotten(replica) => return self.stop_forgotten((group, replica), effects),
         }
-        let source = self.lane.fetches.remove(&group).map(|fetch| fetch.source(&self.specs[&group]));
+        let contacts = self.contacts(group);
+        let source = self.lane.fetches.remove(&group).and_then(|fetch| fetch.source(&contacts));
         if let Some(replica) = self.replicas.get_mut(&group) {
             if head.index <= replica.progress.applied {
                 return Ok(self.drop_chunks(group)?);
@@ -168,24 +204,50 @@ impl Engine {
         self.journal.close(group);
         let (spec, stage, asking) = (self.specs[&group].clone(), Stage::Rows(0, head), Asking::default());
         let fresh = self.asleep.get(&group).is_some_and(|asleep| asleep.fresh);
-        self.asleep.insert(group, Asleep { spec, stage, source, fresh, asking });
+        self.asleep.insert(group, Asleep { spec, stage, source, fresh, asking, contacts });
         let (from, to) = key::derived::range(group);
-        let marker = Restore { whole: false, fresh: false, index: head.index, term: head.term };
+        let Head { index, term, .. } = head;
+        let replica = self.specs[&group].replica;
+        let marker = Restore { whole: false, fresh: false, index, term, replica };
         let mut batch = Batch::default();
         batch.put(Space::State, &key::restore::key(group), marker.encode());
         batch.delete_range(Space::State, &from, &to);
         Ok(self.journal.store().write_state(&batch)?)
     }
 
-    /// Whether the last chunk says what the head said, and has the members that this group has.
-    fn is_usable(&self, group: GroupId, head: Head) -> Result<bool, LogError> {
+    /// Looks at the members of a snapshot, which stand in its last chunk.
+    fn look_at(&self, group: GroupId, head: Head) -> Result<Look, LogError> {
         let rows = rows::parse(self.chunk(group, head.of - 1)?).unwrap_or_default();
-        let [.., Row::Members(members), Row::Applied(applied)] = &rows[..] else { return Ok(false) };
-        let (Ok(members), Ok(applied)) = (Origin::decode(members), Applied::decode(applied)) else {
-            return Ok(false);
+        let [.., Row::Members(members), Row::Applied(applied)] = &rows[..] else { return Ok(Look::Useless) };
+        let (Ok(members), Ok(applied)) = (key::members::decode(members), Applied::decode(applied)) else {
+            return Ok(Look::Useless);
         };
-        let right = (applied.index, applied.term) == (head.index, head.term);
-        Ok(right && members.voters == self.specs[&group].voters)
+        if (applied.index, applied.term) != (head.index, head.term) {
+            return Ok(Look::Useless);
+        }
+        let replica = self.specs[&group].replica;
+        let joins = load::origin(&**self.journal.store(), group)?.is_some_and(|origin| origin.joins);
+        Ok(match members.standing(replica) {
+            None => Look::Early,
+            Some(Standing::Voter | Standing::Incoming | Standing::Outgoing) if joins => {
+                Look::Forgotten(replica)
+            }
+            Some(_) => Look::Usable,
+        })
+    }
+
+    /// This replica voted before its disk was emptied: whatever it does now may contradict that.
+    fn stop_forgotten(
+        &mut self,
+        (group, replica): (GroupId, ReplicaId),
+        effects: &mut Effects,
+    ) -> Result<(), LogError> {
+        self.lane.fetches.remove(&group);
+        if let Some(asleep) = self.asleep.get_mut(&group) {
+            asleep.stage = Stage::Forgotten;
+        }
+        effects.stopped.push((group, Fault::Forgotten { replica }));
+        Ok(self.drop_chunks(group)?)
     }
 
     fn chunk(&self, group: GroupId, number: u32) -> Result<Bytes, LogError> {
@@ -202,13 +264,14 @@ impl Engine {
                 Row::Put(key, value) => batch.put(Space::State, &key::derived::key(group, &key), value),
                 Row::Delete(key) => batch.delete(Space::State, &key::derived::key(group, &key)),
                 Row::Applied(value) => batch.put(Space::State, &key::applied::key(group), value),
-                Row::Members(_) => {}
+                Row::Members(value) => batch.put(Space::State, &key::members::key(group), value),
             }
         }
         let last = number + 1 == head.of;
         if last {
             let fresh = self.asleep[&group].fresh;
-            let marker = Restore { whole: true, fresh, index: head.index, term: head.term };
+            let (Head { index, term, .. }, replica) = (head, self.specs[&group].replica);
+            let marker = Restore { whole: true, fresh, index, term, replica };
             let (from, to) = chunk::range(Way::In, group);
             batch.put(Space::State, &key::restore::key(group), marker.encode());
             batch.delete_range(Space::State, &from, &to);
@@ -224,17 +287,20 @@ impl Engine {
     fn load_again(&mut self, group: GroupId, effects: &mut Effects) -> Result<(), LogError> {
         let spec = self.specs[&group].clone();
         let loaded = load::group(&self.journal, &spec)?;
-        if let Loaded::Blank(at_least) = loaded {
+        if let Loaded::Blank(at_least, _) = loaded {
             self.want_snapshot(group, None, at_least);
         }
         if let Loaded::Ready(start) = &loaded {
             effects.installed.push((group, start.progress.applied));
+            effects.members.push((group, Arc::clone(&start.progress.members)));
             if let Some(history) = start.history {
                 self.copy_history(group, history)?;
             }
         }
         let asleep = self.asleep.get_mut(&group).expect("it is asleep");
-        asleep.stage = Asleep::new(spec, loaded).stage;
+        let Asleep { stage, contacts, .. } = Asleep::new(spec, loaded);
+        asleep.stage = stage;
+        asleep.contacts.extend(contacts);
         Ok(())
     }
 
@@ -264,7 +330,11 @@ impl Engine {
                     let result = start.progress.hand_out(&items, &mut effects.committed);
                     self.journal.publish(group, start.progress.applied, &start.progress.ledger);
                     match result {
-                        Ok(()) => Stage::Waking(start),
+                        Ok(shifts) => {
+                            let after = shifts.into_iter().map(|shift| (group, shift.after));
+                            effects.members.extend(after);
+                            Stage::Waking(start)
+                        }
                         Err(fault) => {
                             effects.stopped.push((group, fault));
                             Stage::Stopped(start)
@@ -293,9 +363,10 @@ impl Engine {
 
     fn awake(&mut self, group: GroupId, start: Start) -> Result<(), LogError> {
         let index = start.progress.applied;
-        let replica = Replica::new(start, Arc::clone(&self.journal), &self.config, self.seed)?;
-        self.replicas.insert(group, replica);
+        let mut replica = Replica::new(start, Arc::clone(&self.journal), &self.config, self.seed)?;
         let asleep = self.asleep.remove(&group).expect("it was asleep");
+        replica.meet(&asleep.contacts);
+        self.replicas.insert(group, replica);
         if let Some(source) = asleep.source {
             self.send_bulk(group, source, Body::Done { index, success: true });
         }
@@ -355,3 +426,6 @@ impl Engine {
         Ok(true)
     }
 }
+
+/// Far more than a group has members.
+const CONTACTS_MAX: usize = 32;

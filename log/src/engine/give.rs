@@ -5,6 +5,8 @@
 //! then. So all chunks in their order give the state as it is when the last row is read, and nothing
 //! holds still for it. The chunks lie in the store until nobody asks for them any more.
 
+use std::collections::BTreeSet;
+
 use bytes::{Bytes, BytesMut};
 
 use super::Engine;
@@ -13,8 +15,8 @@ use crate::bulk::Body;
 use crate::error::LogError;
 use crate::group::StateBatch;
 use crate::id::{GroupId, Index, ReplicaId, Term};
+use crate::key;
 use crate::key::chunk::{self, Way};
-use crate::key::{self, origin::Origin};
 use crate::rows::{self, RowRef};
 use crate::store::{Batch, Range, Space, Store, StoreError};
 
@@ -32,6 +34,8 @@ pub(super) struct Outgoing {
     ready: Option<Ready>,
     /// Ticks since somebody asked for it.
     idle: u32,
+    /// Who has asked and is not done.
+    askers: BTreeSet<ReplicaId>,
 }
 
 #[derive(Clone, Copy)]
@@ -79,6 +83,7 @@ impl Engine {
             return Ok(());
         };
         outgoing.idle = 0;
+        outgoing.askers.insert(peer);
         let Some(ready) = outgoing.ready else { return Ok(()) };
         if ready.at.0 < at_least {
             // It was written for somebody else, a while ago.
@@ -123,8 +128,8 @@ impl Engine {
         })?;
         if cursor.is_empty() {
             let replica = self.replicas.get(&group).expect("it has the state that is read");
-            let members = Origin { history: false, ..replica.origin(Default::default()) };
-            rows::push(open, RowRef::Members(&members.encode()));
+            let members = key::members::encode(replica.progress.kept_members());
+            rows::push(open, RowRef::Members(&members));
             rows::push(open, RowRef::Applied(&replica.progress.record()));
             let at = replica.progress.kept_at();
             self.state_bytes += outgoing.close_chunk(group, &**store)?;
@@ -165,6 +170,13 @@ impl Engine {
         let mut batch = Batch::default();
         batch.delete_range(Space::State, &from, &to);
         self.journal.store().write_state(&batch)
+    }
+
+    /// A peer has its snapshot in place. The last one makes room for others.
+    pub(super) fn leave_outgoing(&mut self, group: GroupId, peer: ReplicaId) -> Result<(), StoreError> {
+        let Some(outgoing) = self.lane.outgoing.get_mut(&group) else { return Ok(()) };
+        let last = outgoing.askers.remove(&peer) && outgoing.askers.is_empty();
+        if last && !outgoing.is_open() { self.drop_outgoing(group) } else { Ok(()) }
     }
 
     pub(super) fn tick_outgoing(&mut self) {

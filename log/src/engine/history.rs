@@ -87,10 +87,16 @@ impl Engine {
     pub(super) fn tick_histories(&mut self) {
         self.find_rot();
         let mut asks = Vec::new();
-        for (group, copy) in self.lane.copies.iter_mut().take(TRANSFERS_MAX) {
-            copy.asking.gives_up();
+        let last = self.lane.last_copy;
+        let mut order: Vec<_> = self.lane.copies.keys().map(|group| (*group <= last, *group)).collect();
+        order.sort_unstable();
+        for (_, group) in order.into_iter().take(TRANSFERS_MAX) {
+            let copy = self.lane.copies.get_mut(&group).expect("it was just seen");
+            if copy.asking.gives_up() {
+                self.lane.last_copy = group;
+            }
             if copy.asking.tick() {
-                asks.push((*group, None));
+                asks.push((group, None));
             }
         }
         for ((group, index), asking) in &mut self.lane.repairs {
@@ -112,9 +118,10 @@ impl Engine {
             match ask {
                 None => self.ask_history(group),
                 Some((index, asking)) => {
-                    let to = asking.peer(&self.specs[&group]);
                     let body = Body::HistoryWanted { from: index, to: index.next(), bytes: 0 };
-                    self.send_bulk(group, to, body);
+                    if let Some(to) = asking.peer(&self.contacts(group)) {
+                        self.send_bulk(group, to, body);
+                    }
                 }
             }
         }
@@ -124,7 +131,7 @@ impl Engine {
     fn find_rot(&mut self) {
         for (group, index) in self.journal.take_rot() {
             let Some(replica) = self.replicas.get(&group) else { continue };
-            let peers = replica.spec().voters.len() > 1;
+            let peers = !replica.contacts().is_empty();
             if peers && index <= replica.progress.applied && self.lane.repairs.len() < REPAIRS_MAX {
                 self.lane.repairs.entry((group, index)).or_default();
             }
@@ -138,8 +145,9 @@ impl Engine {
         let copy = &self.lane.copies[&group];
         let from = copy.history.part.map_or(Index::default(), |part| part.next.0);
         let (to, bytes) = (copy.history.end.0.next(), self.config.chunk_bytes);
-        let peer = copy.asking.peer(&self.specs[&group]);
-        self.send_bulk(group, peer, Body::HistoryWanted { from, to, bytes });
+        if let Some(peer) = copy.asking.peer(&self.contacts(group)) {
+            self.send_bulk(group, peer, Body::HistoryWanted { from, to, bytes });
+        }
     }
 
     /// Entries have come.

@@ -8,7 +8,7 @@ use super::history::{Copy, Repairs};
 use super::take::Fetch;
 use crate::bulk::{Body, Bulk};
 use crate::error::LogError;
-use crate::group::GroupSpec;
+use crate::group::Contacts;
 use crate::id::{GroupId, ReplicaId};
 
 /// Everything that is under way beside Raft.
@@ -21,6 +21,10 @@ pub(super) struct Lane {
     pub(super) outgoing: BTreeMap<GroupId, Outgoing>,
     /// Snapshots that this node takes.
     pub(super) fetches: BTreeMap<GroupId, Fetch>,
+    /// The last group whose question for a snapshot nobody has answered, and the last one whose question for
+    /// a part of its history: the next ones in order are asked for next.
+    pub(super) last_fetch: GroupId,
+    pub(super) last_copy: GroupId,
     /// Snapshots that are not wanted any more, with chunks to be deleted.
     pub(super) cancelled: Vec<GroupId>,
     /// Histories that this node copies.
@@ -38,8 +42,8 @@ pub(super) struct Asking {
 
 impl Asking {
     /// Asks this peer first.
-    pub(super) fn first(spec: &GroupSpec, peer: ReplicaId) -> Self {
-        Self { quiet: 0, turn: others(spec).position(|other| other == peer).unwrap_or(0) }
+    pub(super) fn first(contacts: &Contacts, peer: ReplicaId) -> Self {
+        Self { quiet: 0, turn: contacts.keys().position(|other| *other == peer).unwrap_or(0) }
     }
 
     /// Lets a tick pass; whether it is time to ask (again).
@@ -68,15 +72,11 @@ impl Asking {
         self.quiet = 1;
     }
 
-    /// Who is asked. A group that asks has more than one voter.
-    pub(super) fn peer(&self, spec: &GroupSpec) -> ReplicaId {
-        let at = self.turn % (spec.voters.len() - 1);
-        others(spec).nth(at).expect("a group that asks has others")
+    /// Who is asked; nobody where nobody is known.
+    pub(super) fn peer(&self, contacts: &Contacts) -> Option<ReplicaId> {
+        let at = self.turn % contacts.len().max(1);
+        contacts.keys().nth(at).copied()
     }
-}
-
-fn others(spec: &GroupSpec) -> impl Iterator<Item = ReplicaId> {
-    spec.voters.iter().map(|(replica, _)| *replica).filter(|replica| *replica != spec.replica)
 }
 
 impl Lane {
@@ -93,6 +93,16 @@ impl Lane {
             || self.fetches.values().any(|fetch| fetch.whole)
     }
 
+    /// Forgets everything about a group.
+    pub(super) fn forget(&mut self, group: GroupId) {
+        self.out.retain(|bulk| bulk.group != group);
+        self.outgoing.remove(&group);
+        self.fetches.remove(&group);
+        self.cancelled.retain(|other| *other != group);
+        self.copies.remove(&group);
+        self.repairs.retain(|(other, _), _| *other != group);
+    }
+
     /// Takes everything out.
     pub(super) fn drain(&mut self, into: &mut Vec<Bulk>) {
         into.append(&mut self.out);
@@ -105,9 +115,8 @@ impl Engine {
     pub fn step_bulk(&mut self, bulk: Bulk) -> Result<(), LogError> {
         assert!(!self.collected, "a collect is followed by a commit");
         let Bulk { group, to, from, body, .. } = bulk;
-        let known =
-            self.specs.get(&group).is_some_and(|spec| spec.replica == to && others(spec).any(|o| o == from));
-        if !known {
+        let mine = self.specs.get(&group).is_some_and(|spec| spec.replica == to);
+        if !mine || !self.contacts(group).contains_key(&from) {
             return Ok(());
         }
         match body {
@@ -117,7 +126,7 @@ impl Engine {
             Body::Chunk { .. } => self.on_chunk(group, body),
             Body::Done { success, .. } => {
                 self.report_snapshot(group, from, success);
-                Ok(())
+                Ok(self.leave_outgoing(group, from)?)
             }
             Body::HistoryWanted { from: low, to, bytes } => {
                 self.on_history_wanted((group, from), (low, to), bytes)
@@ -141,11 +150,13 @@ impl Engine {
         self.tick_histories();
     }
 
-    /// Queues a frame.
+    /// Queues a frame, where it is known whereto.
     pub(super) fn send_bulk(&mut self, group: GroupId, to: ReplicaId, body: Body) {
-        let spec = &self.specs[&group];
-        let node = spec.voters.iter().find(|(voter, _)| *voter == to).map(|(_, node)| *node);
-        let bulk = Bulk { group, to, from: spec.replica, node, body };
+        let (from, node) = (self.specs[&group].replica, self.node_of(group, to));
+        if node.is_none() {
+            return;
+        }
+        let bulk = Bulk { group, to, from, node, body };
         self.lane.bytes += bulk.encoded_len() as u64;
         self.lane.out.push(bulk);
     }

@@ -7,7 +7,7 @@ use super::asleep::Stage;
 use super::lane::{Asking, TRANSFERS_MAX, WINDOW};
 use crate::bulk::Body;
 use crate::error::LogError;
-use crate::group::GroupSpec;
+use crate::group::Contacts;
 use crate::id::{GroupId, Index, ReplicaId, Term};
 use crate::key::chunk::{self, Way};
 use crate::store::{Batch, Space, StoreError};
@@ -39,8 +39,8 @@ pub(super) struct Head {
 
 impl Fetch {
     /// Who gave it.
-    pub(super) fn source(&self, spec: &GroupSpec) -> ReplicaId {
-        self.asking.peer(spec)
+    pub(super) fn source(&self, contacts: &Contacts) -> Option<ReplicaId> {
+        self.asking.peer(contacts)
     }
 
     fn missing(&self) -> u32 {
@@ -70,7 +70,7 @@ impl Engine {
         if self.asleep.get(&group).is_some_and(|asleep| !blank(&asleep.stage)) {
             return;
         }
-        let asking = peer.map(|peer| Asking::first(&self.specs[&group], peer)).unwrap_or_default();
+        let asking = peer.map(|peer| Asking::first(&self.contacts(group), peer)).unwrap_or_default();
         let fetch = self.lane.fetches.entry(group).or_insert(Fetch { asking, ..Fetch::default() });
         if fetch.at_least < at_least {
             fetch.at_least = at_least;
@@ -89,24 +89,37 @@ impl Engine {
             cancelled.extend((!wanted).then_some(*group));
             wanted
         });
-        let waiting = self.lane.fetches.iter_mut().filter(|(_, fetch)| !fetch.whole);
-        let mut asks = Vec::new();
-        for (group, fetch) in waiting.take(TRANSFERS_MAX) {
-            fetch.loose |= fetch.asking.gives_up();
+        // Those that get on first, then the others in turn: one that nobody answers must not stop the rest.
+        let last = self.lane.last_fetch;
+        let place = |(group, fetch): (&GroupId, &Fetch)| {
+            (fetch.head.is_none() || fetch.loose, *group <= last, *group)
+        };
+        let waiting = self.lane.fetches.iter().filter(|(_, fetch)| !fetch.whole);
+        let mut order: Vec<_> = waiting.map(place).collect();
+        order.sort_unstable();
+        for (idle, _, group) in order.into_iter().take(TRANSFERS_MAX) {
+            let fetch = self.lane.fetches.get_mut(&group).expect("it was just seen");
+            if fetch.asking.gives_up() {
+                fetch.loose = true;
+                if idle {
+                    self.lane.last_fetch = group;
+                }
+            }
             if fetch.asking.tick() {
-                asks.push(*group);
+                self.ask_chunks(group);
             }
         }
-        asks.into_iter().for_each(|group| self.ask_chunks(group));
     }
 
     /// Asks for the first chunks that are missing.
     fn ask_chunks(&mut self, group: GroupId) {
+        let contacts = self.contacts(group);
         let fetch = self.lane.fetches.get_mut(&group).expect("it is wanted");
+        let Some(to) = fetch.asking.peer(&contacts) else { return };
         let (number, count) = (fetch.missing(), WINDOW);
         fetch.asked_to = number + count;
         let index = fetch.head.map_or(Index::default(), |head| head.index);
-        let (at_least, to) = (fetch.at_least, fetch.asking.peer(&self.specs[&group]));
+        let at_least = fetch.at_least;
         self.send_bulk(group, to, Body::Wanted { at_least, index, number, count });
     }
 
@@ -143,6 +156,14 @@ impl Engine {
             self.ask_chunks(group);
         }
         Ok(())
+    }
+
+    /// What has come is of before this replica was a member: a later one is asked for.
+    pub(super) fn want_later(&mut self, group: GroupId, index: Index) -> Result<(), StoreError> {
+        if let Some(fetch) = self.lane.fetches.get_mut(&group) {
+            fetch.at_least = fetch.at_least.max(index.next());
+        }
+        self.distrust(group)
     }
 
     /// What has come is not what this group can use: another peer is asked.

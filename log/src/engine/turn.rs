@@ -1,8 +1,11 @@
 //! One turn: collect, write once, sync once, hand out.
 
-use super::Engine;
+use super::{Engine, state_batch};
 use crate::effects::Effects;
 use crate::error::LogError;
+use crate::group::StateBatch;
+use crate::id::GroupId;
+use crate::replica::Replica;
 
 impl Engine {
     /// First half of a turn: takes what all groups want written and sent.
@@ -39,12 +42,39 @@ impl Engine {
         } else {
             assert!(self.batch.is_empty(), "every entry asks for a sync");
         }
+        let mut hold = false;
         for replica in self.replicas.values_mut() {
-            replica.persisted(effects);
+            hold |= replica.persisted(effects);
         }
+        if hold {
+            self.write_votes()?;
+        }
+        self.settle()?;
         self.wake(effects)?;
         self.journal.evict();
         self.collected = false;
+        Ok(())
+    }
+
+    /// A change of members is committed by this very disk: that is synced before anyone hears of it.
+    fn write_votes(&mut self) -> Result<(), LogError> {
+        self.batch.clear();
+        for replica in self.replicas.values_mut() {
+            replica.write_vote(&mut self.batch);
+        }
+        self.journal.store().write_log(&self.batch, true)?;
+        self.figures.syncs += 1;
+        self.figures.log_bytes += self.batch.bytes();
+        Ok(())
+    }
+
+    /// Writes down changes of members that came without anything for the node to keep.
+    fn settle(&mut self) -> Result<(), LogError> {
+        let kept = |(group, replica): (&GroupId, &mut Replica)| Some((*group, replica.settle()?));
+        let kept: Vec<_> = self.replicas.iter_mut().filter_map(kept).collect();
+        for (group, kept) in kept {
+            self.write_state(&state_batch(group, StateBatch::default(), kept))?;
+        }
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::group::StateBatch;
 use crate::id::{GroupId, Index, Term};
 use crate::journal::{Journal, JournalError};
 use crate::key;
+use crate::progress::Kept;
 use crate::store::{Batch, Range, Space, StoreError};
 
 impl Engine {
@@ -24,9 +25,12 @@ impl Engine {
             Some(replica) => &mut replica.progress,
             None => self.waking(group).expect("a group of this node that has handed something out"),
         };
-        let applied = progress.keep(index);
-        let batch = state_batch(group, changes, applied);
-        self.journal.store().write_state(&batch)?;
+        let kept = progress.keep(index);
+        self.write_state(&state_batch(group, changes, kept))
+    }
+
+    pub(super) fn write_state(&mut self, batch: &Batch) -> Result<(), LogError> {
+        self.journal.store().write_state(batch)?;
         self.state_bytes += batch.bytes();
         self.figures.state_bytes += batch.bytes();
         Ok(())
@@ -107,7 +111,7 @@ impl Engine {
     fn term_to_cut(&self, group: GroupId, cut: Index) -> Result<Option<Term>, LogError> {
         match self.journal.term(group, cut) {
             Ok(term) => Ok(Some(term)),
-            Err(JournalError::Damaged(..)) if self.specs[&group].voters.len() > 1 => {
+            Err(JournalError::Damaged(..)) if !self.contacts(group).is_empty() => {
                 let low = self.journal.term(group, cut.before()).ok();
                 let high = self.journal.term(group, cut.next()).ok();
                 Ok(low.filter(|_| low == high))
@@ -118,7 +122,7 @@ impl Engine {
 }
 
 /// The node's changes and the applied index, in one batch.
-pub(crate) fn state_batch(group: GroupId, changes: StateBatch, applied: Vec<u8>) -> Batch {
+pub(crate) fn state_batch(group: GroupId, changes: StateBatch, kept: Kept) -> Batch {
     let mut batch = Batch::default();
     for (rest, value) in changes.puts {
         batch.put(Space::State, &key::derived::key(group, &rest), value);
@@ -126,7 +130,10 @@ pub(crate) fn state_batch(group: GroupId, changes: StateBatch, applied: Vec<u8>)
     for rest in changes.deletes {
         batch.delete(Space::State, &key::derived::key(group, &rest));
     }
-    batch.put(Space::State, &key::applied::key(group), applied);
+    batch.put(Space::State, &key::applied::key(group), kept.applied);
+    if let Some(members) = kept.members {
+        batch.put(Space::State, &key::members::key(group), members);
+    }
     batch
 }
 

@@ -20,6 +20,9 @@ pub(crate) struct Applied {
     pub(crate) ledger: Ledger,
 }
 
+/// The range of these records of all groups.
+pub(crate) const ALL: ([u8; 1], [u8; 1]) = ([APPLIED], [APPLIED + 1]);
+
 /// The key of a group's applied index.
 pub(crate) fn key(group: GroupId) -> [u8; 5] {
     group_key(APPLIED, group)

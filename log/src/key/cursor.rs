@@ -18,6 +18,17 @@ impl<'a> Cursor<'a> {
         Ok(Self { record, rest })
     }
 
+    /// Starts after the version, which is given back and must be 1 to `newest`.
+    pub(super) fn up_to(
+        record: &'static str,
+        newest: u8,
+        bytes: &'a [u8],
+    ) -> Result<(Self, u8), RecordError> {
+        let version = bytes.first().copied().ok_or(RecordError::Short(record))?;
+        let known = if (1..=newest).contains(&version) { version } else { newest };
+        Ok((Self::new(record, known, bytes)?, version))
+    }
+
     fn take<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
         let (first, rest) = self.rest.split_first_chunk().ok_or(RecordError::Short(self.record))?;
         self.rest = rest;

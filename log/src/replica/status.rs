@@ -3,6 +3,8 @@
 use super::*;
 use crate::group::{GroupStatus, ReplicaStatus};
 use crate::id::Offset;
+use crate::members::Standing;
+use crate::tail::Tail;
 
 impl Replica {
     /// A picture of this moment.
@@ -24,21 +26,25 @@ impl Replica {
             next_offset: tail.next,
             stamp: tail.stamp,
             log_bytes: tail.log_bytes(),
-            replicas: self.spec.voters.iter().map(|voter| self.peer(*voter, tail.last())).collect(),
+            joint: self.progress.members.is_joint(),
+            replicas: self.progress.members.all().map(|member| self.peer(member, &tail)).collect(),
         }
     }
 
-    fn peer(&self, (replica, node): (ReplicaId, NodeId), last: Index) -> ReplicaStatus {
+    fn peer(&self, (replica, node, standing): (ReplicaId, NodeId, Standing), tail: &Tail) -> ReplicaStatus {
         let raft = &self.raft.raft;
         if replica == self.spec.replica {
-            return ReplicaStatus { replica, node, matched: Some(last), active: !self.stopped };
+            let (matched, active, whole) = (Some(tail.last()), !self.stopped, Some(tail.held_from.is_none()));
+            return ReplicaStatus { replica, node, standing, matched, active, whole };
         }
         let progress = raft.prs().get(replica.get()).filter(|_| raft.state == StateRole::Leader);
         ReplicaStatus {
             replica,
             node,
+            standing,
             matched: progress.map(|progress| Index::new(progress.matched)),
-            active: progress.is_some_and(|progress| progress.recent_active),
+            active: self.peers.is_active(replica),
+            whole: self.peers.is_whole(replica),
         }
     }
 

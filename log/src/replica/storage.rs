@@ -18,15 +18,14 @@ pub(crate) struct GroupStorage {
 }
 
 impl GroupStorage {
-    /// `vote` and `voters` are what Raft starts with; it keeps its own copy from then on.
-    pub(crate) fn new(journal: Arc<Journal>, group: GroupId, vote: &Vote, voters: Vec<u64>) -> Self {
+    /// `vote` and `members` are what Raft starts with; it keeps its own copy from then on.
+    pub(crate) fn new(journal: Arc<Journal>, group: GroupId, vote: &Vote, members: ConfState) -> Self {
         let hard = HardState {
             term: vote.term.get(),
             vote: vote.vote.map_or(0, |replica| replica.get()),
             commit: vote.commit.get(),
             ..HardState::default()
         };
-        let members = ConfState { voters, ..ConfState::default() };
         Self { journal, group, first: RaftState::new(hard, members) }
     }
 }
