@@ -8,8 +8,10 @@ pub mod founding;
 pub mod link;
 mod propose;
 mod placement;
+mod life;
 mod identity;
 
 pub use identity::{Charter, FORMAT, Identity, IdentityError, Member};
+pub use life::next_life;
 pub use placement::Placement;
 pub use propose::Proposals;

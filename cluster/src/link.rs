@@ -141,7 +141,8 @@ impl Link {
         let me = self.shared.me().identity.map(|(_, node)| node);
         let mut members = self.shared.peers();
         members.retain(|_, member| {
-            let stays = peers.contains(&Peer { node: member.state.node, address: member.state.address });
+            let stays =
+                peers.contains(&Peer { node: member.state.node, address: member.state.address.clone() });
             if !stays {
                 member.dial.abort();
                 member.state.remove(&self.shared.inbox);
@@ -152,15 +153,17 @@ impl Link {
             if Some(peer.node) == me || members.contains_key(&peer.node) {
                 continue;
             }
-            if let Err(error) = self.shared.certificates.check_address(peer.address) {
+            // A name shows where it leads when it is dialed.
+            let literal = peer.address.parse();
+            if let Ok(Err(error)) = literal.map(|address| self.shared.certificates.check_address(address)) {
                 error!(node = %peer.node, "cluster link: {error}");
                 continue;
             }
-            let state = Arc::new(PeerState::new(peer));
-            let seed = self.seed ^ peer.node.get().wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let (node, state) = (peer.node, Arc::new(PeerState::new(peer)));
+            let seed = self.seed ^ node.get().wrapping_mul(0x9e37_79b9_7f4a_7c15);
             let task = keep::keep(self.shared.clone(), state.clone(), seed);
             let dial = self.runtime.spawn(task).abort_handle();
-            members.insert(peer.node, Member { state, dial });
+            members.insert(node, Member { state, dial });
         }
     }
 
@@ -177,9 +180,9 @@ impl Link {
         peer.queues[lane.slot()].push(bytes)
     }
 
-    /// Asks whoever is at `address`, this node included. [`Incoming::Answer`] with the number that is
-    /// returned comes within some seconds, in any case.
-    pub fn ask(&self, address: SocketAddr, frame: Frame) -> u64 {
+    /// Asks whoever is at `address`, `HOST:PORT`, this node included. [`Incoming::Answer`] with the number that
+    /// is returned comes within some seconds, in any case.
+    pub fn ask(&self, address: String, frame: Frame) -> u64 {
         let token = self.asked.fetch_add(1, Ordering::Relaxed);
         self.runtime.spawn(keep::ask(self.shared.clone(), address, frame, token));
         token

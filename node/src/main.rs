@@ -65,6 +65,7 @@ fn start(config: &Config) -> u8 {
                     | NodeError::Identity(_)
                     | NodeError::Alone { .. }
                     | NodeError::NotAMember { .. }
+                    | NodeError::Certificate { .. }
                     | NodeError::Form(_)
                     | NodeError::Link(_)
             );

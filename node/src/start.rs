@@ -14,6 +14,7 @@ use holdfast_cluster::IdentityError;
 use holdfast_cluster::founding::FormError;
 use holdfast_cluster::link::LinkError;
 use holdfast_log::{ReadError, StoreError};
+use socket2::{Domain, Socket, Type};
 
 use crate::admin::{self, Gate, Setup};
 use crate::clock::{Clock, SystemClock};
@@ -28,6 +29,8 @@ use threads::{Shared, Threads};
 
 /// How long the admin API waits for the hub.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Connections that the kernel keeps until they are accepted; it has a limit of its own.
+const BACKLOG: i32 = 4_096;
 
 /// Why a node cannot start, or has ended.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +89,18 @@ pub enum NodeError {
         /// Its cluster.
         cluster_id: String,
     },
+    /// The certificate is another node's.
+    #[error(
+        "{path} is a certificate of the nodes [{names} ], and this node's number is {node}; give it its own"
+    )]
+    Certificate {
+        /// The certificate.
+        path: PathBuf,
+        /// The nodes it names.
+        names: String,
+        /// The node's number.
+        node: String,
+    },
     /// It was told to stop before it served.
     #[error("stopped before it served")]
     Stopped,
@@ -125,8 +140,12 @@ impl Node {
     /// the process ends with.
     pub fn start(config: &Config, failed: Failed, stopping: &AtomicBool) -> Result<Self, NodeError> {
         // Addresses first: a port in use should cost nothing.
-        let mqtt = bind("mqtt", config.listeners.mqtt)?;
-        let http = bind("http", config.listeners.http)?;
+        let mqtt = reserve("mqtt", config.listeners.mqtt)?;
+        let http = TcpListener::bind(config.listeners.http).map_err(|source| NodeError::Listen {
+            door: "http",
+            address: config.listeners.http,
+            source,
+        })?;
         let socket = UdpSocket::bind(config.listeners.cluster).map_err(|source| NodeError::Listen {
             door: "cluster",
             address: config.listeners.cluster,
@@ -155,7 +174,8 @@ impl Node {
         let serving = Arc::clone(&opened.serving);
         let threads = shared.spawn(config, opened, &failed)?;
         let threads = shared.wait_until_serving(threads, &serving, stopping)?;
-        let door = listener::open(mqtt, shared.workers.clone()).map_err(NodeError::Thread)?;
+        let door = listener::open(listen(mqtt, config.listeners.mqtt)?, shared.workers.clone())
+            .map_err(NodeError::Thread)?;
         Ok(Self {
             mqtt: door.address(),
             http: admin.address(),
@@ -209,8 +229,20 @@ impl Node {
     }
 }
 
-fn bind(door: &'static str, address: SocketAddr) -> Result<TcpListener, NodeError> {
-    TcpListener::bind(address).map_err(|source| NodeError::Listen { door, address, source })
+/// Takes an address on which nobody is let in yet: a client that comes early is refused at once, and can go to
+/// another node.
+fn reserve(door: &'static str, address: SocketAddr) -> Result<Socket, NodeError> {
+    let reserved = Socket::new(Domain::for_address(address), Type::STREAM, None).and_then(|socket| {
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        Ok(socket)
+    });
+    reserved.map_err(|source| NodeError::Listen { door, address, source })
+}
+
+fn listen(socket: Socket, address: SocketAddr) -> Result<TcpListener, NodeError> {
+    socket.listen(BACKLOG).map_err(|source| NodeError::Listen { door: "mqtt", address, source })?;
+    Ok(socket.into())
 }
 
 /// Chance in the engine: different at each start.

@@ -12,7 +12,7 @@ pub const SKEW_MS_MAX: u64 = 60_000;
 impl Founding {
     /// What is wrong with what was heard, once this node knows which seed it is.
     pub(super) fn objection(&self) -> Option<FoundingError> {
-        self.heard.iter().find_map(|(seed, status)| self.objection_to(seed, status))
+        self.heard.iter().chain(&self.claims).find_map(|(seed, status)| self.objection_to(seed, status))
     }
 
     /// What this node and a seed cannot both be right about. A node that is no seed has nothing to agree to.

@@ -1,7 +1,6 @@
 //! Drives the founding over a link: asks seeds, answers nodes, keeps records, and goes on answering afterwards.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -95,19 +94,19 @@ impl Driver {
         let mut incoming = Vec::new();
         link.take(&mut incoming);
         self.handle(now, Input::Tick);
-        let mut formed = self.perform(now, Some(link), notices)?;
+        let mut formed = self.perform(Some(link), notices)?;
         for one in incoming {
             match one {
                 Incoming::Ask { frame: Frame::App(question), reply, .. } => {
                     self.question(now, &question, Back::Reply(reply));
                 }
-                Incoming::Answer { token, frame } => self.answered(now, token, frame),
+                Incoming::Answer { token, answer } => self.answered(now, token, answer),
                 Incoming::Ask { .. }
                 | Incoming::Frame { .. }
                 | Incoming::Up { .. }
                 | Incoming::Down { .. } => {}
             }
-            formed = formed.or(self.perform(now, Some(link), notices)?);
+            formed = formed.or(self.perform(Some(link), notices)?);
         }
         Ok(formed)
     }
@@ -116,7 +115,7 @@ impl Driver {
     pub fn answer(&mut self, now: Now, question: &Bytes) -> Option<Bytes> {
         let ticket = self.question(now, question, Back::Here(None))?;
         // A member only answers: nothing is written any more, and nothing can fail.
-        let _nothing = self.perform(now, None, &mut Vec::new());
+        let _nothing = self.perform(None, &mut Vec::new());
         match self.replies.remove(&ticket) {
             Some(Back::Here(answer)) => answer,
             _ => None,
@@ -131,15 +130,15 @@ impl Driver {
         Some(self.ticket)
     }
 
-    fn answered(&mut self, now: Now, token: u64, frame: Option<Frame>) {
+    fn answered(&mut self, now: Now, token: u64, answer: Result<Frame, String>) {
         let Some(seed) = self.asked.remove(&token) else { return };
-        let input = match frame {
-            Some(Frame::App(bytes)) => match Answer::decode(&bytes) {
+        let input = match answer {
+            Ok(Frame::App(bytes)) => match Answer::decode(&bytes) {
                 Ok(answer) => Input::Answer { seed, answer },
                 Err(error) => Input::Failed { seed, reason: error.to_string() },
             },
-            Some(_) => Input::Failed { seed, reason: "it answers something else".to_owned() },
-            None => Input::Failed { seed, reason: "no answer".to_owned() },
+            Ok(_) => Input::Failed { seed, reason: "it answers something else".to_owned() },
+            Err(reason) => Input::Failed { seed, reason },
         };
         self.handle(now, input);
     }
@@ -152,7 +151,6 @@ impl Driver {
 
     fn perform(
         &mut self,
-        now: Now,
         link: Option<&Link>,
         notices: &mut Vec<Notice>,
     ) -> Result<Option<Formed>, FormError> {
@@ -160,7 +158,7 @@ impl Driver {
         while let Some(effect) = self.effects.pop_front() {
             match effect {
                 Effect::Persist(record) => record.write(&self.dir)?,
-                Effect::Ask { seed, question } => self.ask(now, link, seed, &question),
+                Effect::Ask { seed, question } => self.ask(link, seed, &question),
                 Effect::Reply { ticket, answer } => self.reply(ticket, Bytes::from(answer.encode())),
                 Effect::Founded(charter) => formed = Some(Formed::Founded(charter)),
                 Effect::Join { through, cluster_id, uuid } => {
@@ -174,15 +172,10 @@ impl Driver {
         Ok(formed)
     }
 
-    fn ask(&mut self, now: Now, link: Option<&Link>, seed: String, question: &Question) {
+    fn ask(&mut self, link: Option<&Link>, seed: String, question: &Question) {
         let Some(link) = link else { return };
-        match resolve(&seed) {
-            Ok(address) => {
-                let token = link.ask(address, Frame::App(Bytes::from(question.encode())));
-                self.asked.insert(token, seed);
-            }
-            Err(reason) => self.handle(now, Input::Failed { seed, reason }),
-        }
+        let token = link.ask(seed.clone(), Frame::App(Bytes::from(question.encode())));
+        self.asked.insert(token, seed);
     }
 
     fn reply(&mut self, ticket: u64, answer: Bytes) {
@@ -192,13 +185,4 @@ impl Driver {
             None => {}
         }
     }
-}
-
-/// The address behind `HOST:PORT`.
-///
-/// # Errors
-/// In a few words, why there is none.
-pub fn resolve(address: &str) -> Result<SocketAddr, String> {
-    let found = address.to_socket_addrs().map_err(|error| error.to_string())?.next();
-    found.ok_or_else(|| "the name has no address".to_owned())
 }

@@ -33,6 +33,9 @@ pub struct Founding {
     pub(super) own: Option<String>,
     /// The last answer of every other seed.
     pub(super) heard: BTreeMap<String, Status>,
+    /// What seeds said of themselves when they asked, while this node did not know which seed it is. It may
+    /// speak against them and for nothing: who stands behind an address only its answer shows.
+    pub(super) claims: BTreeMap<String, Status>,
     pub(super) failures: BTreeMap<String, String>,
     pub(super) skewed: Vec<String>,
     pub(super) ids_drawn: u64,
@@ -64,6 +67,7 @@ impl Founding {
             state,
             own,
             heard: BTreeMap::new(),
+            claims: BTreeMap::new(),
             failures: BTreeMap::new(),
             skewed: Vec::new(),
             ids_drawn: 0,
@@ -117,6 +121,7 @@ impl Founding {
             return;
         }
         self.failures.remove(&seed);
+        self.claims.remove(&seed);
         if status.nonce == self.setup.nonce {
             match &self.own {
                 Some(own) if *own != seed => {
@@ -136,7 +141,7 @@ impl Founding {
             self.heard.insert(seed, status);
         }
         match self.objection() {
-            Some(error) => self.fail(error, effects),
+            Some(error) => self.object(now, error, effects),
             None => self.advance(now, effects),
         }
     }
@@ -158,8 +163,10 @@ impl Founding {
         effects.push(Effect::Reply { ticket, answer: Answer { status: self.status(now) } });
         if from_seed && !self.is_settled() {
             self.compare_clocks(now, &status.seed, status, effects);
-            if let Some(error) = self.objection_to(&status.seed, status) {
-                self.fail(error, effects);
+            if self.own.is_none() {
+                self.claims.insert(status.seed.clone(), status.clone());
+            } else if let Some(error) = self.objection_to(&status.seed, status) {
+                self.object(now, error, effects);
             }
         }
     }
@@ -220,6 +227,12 @@ impl Founding {
         let question = Question { status: self.status(now) };
         let asks = self.others().map(|seed| Effect::Ask { seed: seed.clone(), question: question.clone() });
         effects.extend(asks);
+    }
+
+    /// Ends, and tells those who may have heard too little of this node to end as well.
+    fn object(&mut self, now: Now, error: FoundingError, effects: &mut Vec<Effect>) {
+        self.ask(now, effects);
+        self.fail(error, effects);
     }
 
     pub(super) fn fail(&mut self, error: FoundingError, effects: &mut Vec<Effect>) {

@@ -33,7 +33,7 @@ mod model;
 mod tests;
 
 pub use doubt::SKEW_MS_MAX;
-pub use driver::{Driver, FormError, Formed, Notice, resolve};
+pub use driver::{Driver, FormError, Formed, Notice};
 pub use error::{FoundingError, Waiting};
 pub use machine::{ASK_EVERY_MS, Founding, SAY_EVERY_MS};
 pub use message::{Answer, Malformed, Question};

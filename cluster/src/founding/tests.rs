@@ -105,6 +105,21 @@ fn nobody_founds_before_the_last_promise() {
 }
 
 #[test]
+fn both_of_two_that_disagree_end_whoever_hears_it_first_and_however_early() {
+    let mut a = blank(A, terms(&[A, B]), None);
+    let other = Terms { partitions: 12, ..terms(&[A, B]) };
+    let mut b = blank(B, other, None);
+    recognise(&mut a, A);
+    // It hears of the other while it does not know itself, so it cannot say which two disagree.
+    let effects = ask(&mut a, B, &mut b, at(0));
+    assert!(fatal(&effects).expect("the answer differs").contains("--partitions (16 here, 12 there)"));
+    let told = effects.iter().any(|effect| matches!(effect, Effect::Ask { seed, .. } if seed == B));
+    assert!(told, "the other is told before it ends: {effects:?}");
+    let error = fatal(&recognise(&mut b, B)).expect("now it knows");
+    assert!(error.contains("--partitions (12 here, 16 there)"), "{error}");
+}
+
+#[test]
 fn a_promise_is_on_disk_before_it_is_said() {
     let ([a, mut b, _], _) = proposed([None; 3]);
     let question = Question { status: a.status(at(1)) };

@@ -95,7 +95,7 @@ fn take(shared: &Arc<Shared>, incoming: quinn::Incoming) {
                 // A stranger's port changes with every attempt, and is worth no new line.
                 address.set_port(0);
             }
-            serve::say(&shared, address, &broken);
+            serve::say(&shared, &address.to_string(), &broken);
         }
     });
 }

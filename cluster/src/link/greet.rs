@@ -38,8 +38,37 @@ pub(super) struct Greeted {
     pub reader: FrameReader,
 }
 
-/// Dials `address` and says hello. `expected` is who should be there, where that is known.
+/// Dials `address`, `HOST:PORT`, and says hello. `expected` is who should be there, where that is known. Where a
+/// name leads to several places, they are tried in turn.
 pub(super) async fn dial(
+    shared: &Shared,
+    address: &str,
+    purpose: Purpose,
+    expected: Option<NodeId>,
+) -> Result<Greeted, Broken> {
+    let mut failed = Broken::Lost("the name leads nowhere".to_owned());
+    for place in places(shared, address).await? {
+        match dial_at(shared, place, purpose, expected).await {
+            Ok(greeted) => return Ok(greeted),
+            Err(broken) => failed = broken,
+        }
+    }
+    Err(failed)
+}
+
+/// Where `address` leads to, as far as this link's socket can reach it.
+async fn places(shared: &Shared, address: &str) -> Result<Vec<SocketAddr>, Broken> {
+    if let Ok(place) = address.parse() {
+        return Ok(vec![place]);
+    }
+    let looked_up = timeout(GREETING, tokio::net::lookup_host(address)).await;
+    let found = looked_up.map_err(|_| Broken::Lost("its name is not answered for".to_owned()))?;
+    let found = found.map_err(|error| Broken::Lost(format!("its name is not known: {error}")))?;
+    let four = shared.endpoint.local_addr()?.is_ipv4();
+    Ok(found.filter(|place| place.is_ipv4() || !four).collect())
+}
+
+async fn dial_at(
     shared: &Shared,
     address: SocketAddr,
     purpose: Purpose,

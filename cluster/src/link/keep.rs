@@ -1,6 +1,5 @@
 //! Keeping the live connection to one peer: the node with the lower id dials, the other one knocks.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +35,7 @@ pub(super) async fn keep(shared: Arc<Shared>, peer: Arc<PeerState>, mut seed: u6
         let attempt =
             if me < peer.node { connect(&shared, &peer).await } else { knock(&shared, &peer).await };
         if let Err(broken) = attempt {
-            serve::say(&shared, peer.address, &broken);
+            serve::say(&shared, &peer.address, &broken);
         }
         if peer.generation().is_none() {
             let _hurried = timeout(jitter(pause, &mut seed), peer.hurry.notified()).await;
@@ -46,13 +45,13 @@ pub(super) async fn keep(shared: Arc<Shared>, peer: Arc<PeerState>, mut seed: u6
 }
 
 async fn connect(shared: &Arc<Shared>, peer: &Arc<PeerState>) -> Result<(), Broken> {
-    let greeted = dial(shared, peer.address, Purpose::Live, Some(peer.node)).await?;
+    let greeted = dial(shared, &peer.address, Purpose::Live, Some(peer.node)).await?;
     enter(shared, peer, &greeted)
 }
 
 /// Tells the node that is to dial that this one is there, in this life.
 async fn knock(shared: &Shared, peer: &PeerState) -> Result<(), Broken> {
-    let greeted = dial(shared, peer.address, Purpose::Knock, Some(peer.node)).await?;
+    let greeted = dial(shared, &peer.address, Purpose::Knock, Some(peer.node)).await?;
     Code::Done.close(&greeted.connection);
     Ok(())
 }
@@ -63,7 +62,7 @@ pub(super) fn enter(shared: &Arc<Shared>, peer: &Arc<PeerState>, greeted: &Greet
     let generation = peer.enter(&connection, &greeted.hello, &shared.inbox).inspect_err(|code| {
         code.close(&connection);
     })?;
-    shared.well(peer.address);
+    shared.well(&peer.address);
     info!(node = %peer.node, address = %peer.address, "cluster link: connected");
     let session = Session { shared: shared.clone(), peer: peer.clone(), connection, generation };
     tokio::spawn(serve::live(session));
@@ -71,9 +70,9 @@ pub(super) fn enter(shared: &Arc<Shared>, peer: &Arc<PeerState>, greeted: &Greet
 }
 
 /// Asks whoever is at `address`; what comes of it goes to the inbox.
-pub(super) async fn ask(shared: Arc<Shared>, address: SocketAddr, question: Frame, token: u64) {
+pub(super) async fn ask(shared: Arc<Shared>, address: String, question: Frame, token: u64) {
     let asked = async {
-        let greeted = dial(&shared, address, Purpose::Ask, None).await?;
+        let greeted = dial(&shared, &address, Purpose::Ask, None).await?;
         let Greeted { connection, mut send, mut reader, .. } = greeted;
         send.write_all(&question.encode()?).await?;
         let answered = answered(&mut reader).await;
@@ -84,11 +83,12 @@ pub(super) async fn ask(shared: Arc<Shared>, address: SocketAddr, question: Fram
         answered
     };
     let asked = timeout(ANSWER, asked).await.unwrap_or_else(|_| Err(Broken::Lost("no answer".to_owned())));
-    let frame = asked.inspect_err(|broken| serve::say(&shared, address, broken)).ok();
-    if frame.is_some() {
-        shared.well(address);
+    match &asked {
+        Ok(_) => shared.well(&address),
+        Err(broken) => serve::say(&shared, &address, broken),
     }
-    shared.inbox.push(Incoming::Answer { token, frame }, 64);
+    let answer = asked.map_err(|broken| broken.to_string());
+    shared.inbox.push(Incoming::Answer { token, answer }, 64);
 }
 
 async fn answered(reader: &mut FrameReader) -> Result<Frame, Broken> {

@@ -9,12 +9,12 @@ use super::frame::Frame;
 use super::lane::Lane;
 
 /// Another node of the cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Its id.
     pub node: NodeId,
-    /// Where it can be reached.
-    pub address: SocketAddr,
+    /// `HOST:PORT` where it can be reached. A name is looked up for every connection, so it may move.
+    pub address: String,
 }
 
 /// What comes from the net.
@@ -52,8 +52,8 @@ pub enum Incoming {
     Answer {
         /// What `ask` returned.
         token: u64,
-        /// The answer; `None` where none came in time.
-        frame: Option<Frame>,
+        /// The answer, or in a few words why there is none.
+        answer: Result<Frame, String>,
     },
 }
 

@@ -3,7 +3,6 @@
 //! Invariant: `Up` and `Down` of a node alternate in the inbox, and its frames lie between them.
 
 use std::array;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,7 +23,7 @@ const CHANGE_BYTES: usize = 64;
 /// The state of a peer.
 pub(super) struct PeerState {
     pub node: NodeId,
-    pub address: SocketAddr,
+    pub address: String,
     pub queues: [Queue; SLOTS],
     /// Wakes the task that dials.
     pub hurry: Notify,

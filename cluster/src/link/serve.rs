@@ -1,6 +1,5 @@
 //! What runs on a connection after the hello: one writer per lane, one reader per stream.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,7 +136,7 @@ async fn bulk(session: Session) {
     let mut batch = Vec::new();
     loop {
         queue.next(&mut batch).await;
-        match dial(shared, peer.address, Purpose::Bulk, Some(peer.node)).await {
+        match dial(shared, &peer.address, Purpose::Bulk, Some(peer.node)).await {
             Ok(greeted) => {
                 let bulk = Session { connection: greeted.connection.clone(), ..session.clone() };
                 let sent = bulk_out(peer, &greeted.connection, &mut batch).await;
@@ -204,17 +203,17 @@ impl Session {
     }
 
     fn say(&self, broken: &Broken) {
-        say(&self.shared, self.peer.address, broken);
+        say(&self.shared, &self.peer.address, broken);
     }
 }
 
 /// Says once what is worth it: what somebody has to see to, and not that a node went away.
-pub(super) fn say(shared: &Shared, address: SocketAddr, broken: &Broken) {
+pub(super) fn say(shared: &Shared, address: &str, broken: &Broken) {
     match broken {
         Broken::Code(Code::NotUp | Code::Done) | Broken::Closed(Code::Done | Code::Leaving) => {}
         Broken::Closed(Code::Replaced | Code::NotUp) => {}
-        Broken::Code(code) => shared.say(address, &format!("closed: {code}")),
-        Broken::Closed(code) => shared.say(address, &format!("closed by the other end: {code}")),
-        Broken::Lost(why) => shared.say(address, why),
+        // It is about to learn who it is.
+        Broken::Code(Code::Blank) | Broken::Closed(Code::Blank) => {}
+        broken => shared.say(address, &broken.to_string()),
     }
 }

@@ -1,7 +1,6 @@
 //! What the tasks of a link and its handle share.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use holdfast_log::NodeId;
@@ -29,7 +28,7 @@ pub(super) struct Shared {
     me: Mutex<Me>,
     client: Mutex<Arc<QuicClientConfig>>,
     peers: Mutex<HashMap<NodeId, Member>>,
-    said: Mutex<HashSet<(SocketAddr, String)>>,
+    said: Mutex<HashSet<(String, String)>>,
     /// The thread ends without a word, as if the process was killed.
     #[cfg(test)]
     pub killed: std::sync::atomic::AtomicBool,
@@ -90,15 +89,15 @@ impl Shared {
     }
 
     /// Warns of what went wrong with `address`, once until it is well again.
-    pub(super) fn say(&self, address: SocketAddr, what: &str) {
+    pub(super) fn say(&self, address: &str, what: &str) {
         let mut said = lock(&self.said);
         if said.len() >= SAID_MAX {
             said.clear();
         }
-        if said.insert((address, what.to_owned())) {
-            warn!(%address, "cluster link: {what}");
+        if said.insert((address.to_owned(), what.to_owned())) {
+            warn!(address, "cluster link: {what}");
         } else {
-            debug!(%address, "cluster link: {what}");
+            debug!(address, "cluster link: {what}");
         }
     }
 
@@ -108,8 +107,8 @@ impl Shared {
     }
 
     /// All is well with `address`.
-    pub(super) fn well(&self, address: SocketAddr) {
-        lock(&self.said).retain(|(other, _)| *other != address);
+    pub(super) fn well(&self, address: &str) {
+        lock(&self.said).retain(|(other, _)| other != address);
     }
 }
 

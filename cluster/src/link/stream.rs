@@ -1,5 +1,6 @@
 //! Frames off a QUIC stream.
 
+use std::fmt;
 use std::io;
 
 use bytes::{Bytes, BytesMut};
@@ -19,6 +20,16 @@ pub(super) enum Broken {
     Closed(Code),
     /// It was never there, or is not any more.
     Lost(String),
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "closed: {code}"),
+            Self::Closed(code) => write!(f, "closed by the other end: {code}"),
+            Self::Lost(why) => f.write_str(why),
+        }
+    }
 }
 
 impl From<Code> for Broken {
@@ -64,7 +75,10 @@ impl From<quinn::WriteError> for Broken {
 
 impl From<quinn::ConnectError> for Broken {
     fn from(error: quinn::ConnectError) -> Self {
-        Self::Lost(error.to_string())
+        match error {
+            quinn::ConnectError::EndpointStopping => Self::Closed(Code::Leaving),
+            other => Self::Lost(other.to_string()),
+        }
     }
 }
 

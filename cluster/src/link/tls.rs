@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use holdfast_log::NodeId;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, verify_server_cert_signed_by_trust_anchor};
@@ -116,17 +117,25 @@ impl Certificates {
             return Names::Any;
         }
         let chain = connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'_>>>().ok());
-        let Some(certificate) = chain.as_ref().and_then(|chain| chain.first()) else {
-            return Names::Only(Vec::new());
-        };
-        match webpki::EndEntityCert::try_from(certificate) {
-            Ok(parsed) => Names::Only(parsed.valid_uri_names().filter_map(node_of_uri).collect()),
-            Err(_) => Names::Only(Vec::new()),
-        }
+        Names::Only(chain.and_then(|chain| Some(nodes_of(chain.first()?))).unwrap_or_default())
     }
 }
 
+/// The nodes that a certificate names.
+fn nodes_of(certificate: &CertificateDer<'_>) -> Vec<NodeId> {
+    let parsed = webpki::EndEntityCert::try_from(certificate);
+    parsed.map(|parsed| parsed.valid_uri_names().filter_map(node_of_uri).collect()).unwrap_or_default()
+}
+
 impl CertFiles {
+    /// The nodes that the certificate names: who holds it may speak for these.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn nodes(&self) -> Result<Vec<NodeId>, TlsError> {
+        Ok(chain(&self.cert)?.first().map(nodes_of).unwrap_or_default())
+    }
+
     fn load(&self) -> Result<Credentials, TlsError> {
         let mut roots = RootCertStore::empty();
         for certificate in chain(&self.ca)? {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use holdfast_cluster::founding::{Driver, Formed, Notice, Now, Setup, Start, Terms, resolve};
+use holdfast_cluster::founding::{Driver, Formed, Notice, Now, Setup, Start, Terms};
 use holdfast_cluster::link::{
-    self, CERTIFICATES_CHECK, CertFiles, Certificates, Link, LinkConfig, Me, Net, Peer,
+    self, CERTIFICATES_CHECK, CertFiles, Certificates, Link, LinkConfig, LinkError, Me, Net, Peer,
 };
-use holdfast_cluster::{Charter, FORMAT, Identity, Member};
+use holdfast_cluster::{Charter, FORMAT, Identity, Member, next_life};
 use holdfast_log::NodeId;
 
 use super::NodeError;
@@ -21,8 +21,8 @@ use crate::mail::{Mailbox, Request};
 
 /// How often a node that waits for others looks around.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How often a name that has no address is looked up again.
-const RESOLVE_EVERY: Duration = Duration::from_secs(5);
+/// What a node that gives up waits for its last words to reach the others.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// What a node is a member of, and how it speaks to the others.
 pub(super) struct Membership {
@@ -119,6 +119,29 @@ impl Surroundings<'_> {
         })
     }
 
+    fn files(&self) -> Option<CertFiles> {
+        let tls = self.config.cluster.tls.as_ref()?;
+        Some(CertFiles { ca: tls.ca.clone(), cert: tls.cert.clone(), key: tls.key.clone() })
+    }
+
+    /// The number that this node wants: as given, else as its certificate says, which must agree with it and with
+    /// the directory: the others would not speak to it under another.
+    fn number(&self, start: &Start) -> Result<Option<u64>, NodeError> {
+        let given = self.config.node_id.map(std::num::NonZero::get);
+        let Some(files) = self.files() else { return Ok(given) };
+        let named: Vec<u64> = files.nodes().map_err(LinkError::Tls)?.into_iter().map(NodeId::get).collect();
+        let known = if let Start::Founded(charter) = start { Some(charter.identity.node_id) } else { given };
+        match (known, &*named) {
+            (Some(node), named) if named.contains(&node) => Ok(given),
+            (None, [node]) => Ok(Some(*node)),
+            (node, named) => Err(NodeError::Certificate {
+                path: files.cert,
+                names: named.iter().map(|node| format!(" {node}")).collect(),
+                node: node.map_or_else(|| "unset".to_owned(), |node| node.to_string()),
+            }),
+        }
+    }
+
     fn open_link(
         &self,
         socket: UdpSocket,
@@ -127,14 +150,7 @@ impl Surroundings<'_> {
         seed: u64,
     ) -> Result<Link, NodeError> {
         let config = self.config;
-        let certificates = match &config.cluster.tls {
-            Some(tls) => Certificates::Files(CertFiles {
-                ca: tls.ca.clone(),
-                cert: tls.cert.clone(),
-                key: tls.key.clone(),
-            }),
-            None => Certificates::Development,
-        };
+        let certificates = self.files().map_or(Certificates::Development, Certificates::Files);
         let (identity, node_uuid) = match start {
             Start::Founded(charter) => {
                 let identity = &charter.identity;
@@ -147,7 +163,7 @@ impl Surroundings<'_> {
         let me = Me {
             identity,
             node_uuid,
-            incarnation: self.clock.wall(),
+            incarnation: next_life(&config.data_dir, self.clock.wall())?,
             address: config.cluster.advertise.clone().unwrap_or_else(|| address.to_owned()),
         };
         let settings = LinkConfig { socket, certificates, certificates_check: CERTIFICATES_CHECK, me, seed };
@@ -168,7 +184,7 @@ impl Surroundings<'_> {
         let terms = Terms::new(config.cluster.seeds.clone(), partitions, groups, number(config.replicas));
         let setup = Setup {
             terms,
-            node_id: config.node_id.map(std::num::NonZero::get),
+            node_id: self.number(&start)?,
             nonce: Identity::new_uuid(),
             entropy: (u128::from(seed) << 64) | u128::from(super::seed()),
         };
@@ -180,7 +196,7 @@ impl Surroundings<'_> {
         };
         let node = NodeId::new(charter.identity.node_id);
         link.identify(charter.identity.cluster_id.clone(), node);
-        self.meet(&link, &charter)?;
+        link.set_peers(others(&charter));
         let own = charter.members.iter().find(|member| member.node == charter.identity.node_id);
         let advertised = config.cluster.advertise.clone();
         let advertised = advertised.or_else(|| own.map(|own| own.address.clone())).unwrap_or(address);
@@ -200,12 +216,16 @@ impl Surroundings<'_> {
         let mut state = "the cluster is not founded yet".to_owned();
         let (mut requests, mut notices) = (Vec::new(), Vec::new());
         loop {
-            match driver.step(link, now(&**self.clock), &mut notices)? {
-                Some(Formed::Founded(charter)) => return Ok(charter),
-                Some(Formed::Joining { through, cluster_id, .. }) => {
+            match driver.step(link, now(&**self.clock), &mut notices) {
+                Ok(Some(Formed::Founded(charter))) => return Ok(charter),
+                Ok(Some(Formed::Joining { through, cluster_id, .. })) => {
                     return Err(NodeError::NotAMember { through, cluster_id });
                 }
-                None => {}
+                Ok(None) => {}
+                Err(error) => {
+                    std::thread::park_timeout(LAST_WORDS);
+                    return Err(error.into());
+                }
             }
             for notice in notices.drain(..) {
                 match notice {
@@ -213,11 +233,9 @@ impl Surroundings<'_> {
                         state = waiting.to_string();
                         tracing::info!("founding: {state}");
                     }
-                    Notice::Skewed(seed, ahead) => tracing::warn!(
-                        %seed,
-                        ahead_ms = ahead,
-                        "founding: the clock of a seed differs from the one here; set both by NTP"
-                    ),
+                    Notice::Skewed(seed, ahead_ms) => {
+                        tracing::warn!("founding: {}", skew_text(&seed, ahead_ms))
+                    }
                 }
             }
             self.pass_time(&mut requests, &state)?;
@@ -238,47 +256,35 @@ impl Surroundings<'_> {
         }
         Ok(())
     }
-
-    /// Tells the link who the others are. A name that has no address now is looked up again, beside everything else.
-    fn meet(&self, link: &Arc<Link>, charter: &Charter) -> Result<(), NodeError> {
-        let others: Vec<Member> =
-            charter.members.iter().filter(|other| other.node != charter.identity.node_id).cloned().collect();
-        let (peers, unknown) = look_up(&others);
-        link.set_peers(peers);
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        for member in &unknown {
-            tracing::warn!(node = member.node, address = %member.address, "the address of a node is not known");
-        }
-        let link = Arc::downgrade(link);
-        let spawned = std::thread::Builder::new().name("resolve".to_owned()).spawn(move || {
-            loop {
-                std::thread::park_timeout(RESOLVE_EVERY);
-                let Some(link) = link.upgrade() else { return };
-                let (peers, unknown) = look_up(&others);
-                link.set_peers(peers);
-                if unknown.is_empty() {
-                    return;
-                }
-            }
-        });
-        spawned.map(drop).map_err(NodeError::Thread)
-    }
 }
 
-fn look_up(members: &[Member]) -> (Vec<Peer>, Vec<Member>) {
-    let (mut peers, mut unknown) = (Vec::new(), Vec::new());
-    for member in members {
-        match resolve(&member.address) {
-            Ok(address) => peers.push(Peer { node: NodeId::new(member.node), address }),
-            Err(_) => unknown.push(member.clone()),
-        }
-    }
-    (peers, unknown)
+/// Nothing breaks by it, but somebody should know.
+fn skew_text(seed: &str, ahead_ms: i64) -> String {
+    let seconds = ahead_ms.unsigned_abs() / 1_000;
+    let apart = format!("{}h {:02}m {:02}s", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let side = if ahead_ms > 0 { "ahead of" } else { "behind" };
+    format!("the clock of {seed} is {apart} {side} the one here; set both by NTP")
+}
+
+/// The other members, as the link knows them.
+fn others(charter: &Charter) -> Vec<Peer> {
+    let others = charter.members.iter().filter(|other| other.node != charter.identity.node_id);
+    others.map(|other| Peer { node: NodeId::new(other.node), address: other.address.clone() }).collect()
 }
 
 fn now(clock: &dyn Clock) -> Now {
     let ms = u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX);
     Now { ms, wall_ms: clock.wall() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::skew_text;
+
+    #[test]
+    fn a_clock_that_is_hours_off_is_told_with_its_sign() {
+        let text = skew_text("kelp-2:7883", 3 * 3_600_000 + 62_000);
+        assert!(text.contains("kelp-2:7883 is 3h 01m 02s ahead of the one here"), "{text}");
+        assert!(skew_text("a:1", -90_000).contains("a:1 is 0h 01m 30s behind the one here"));
+    }
 }

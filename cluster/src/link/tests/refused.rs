@@ -58,7 +58,7 @@ fn victim(certificates: Certificates) -> (Node, UdpSocket) {
     let node = Node::open(socket(), certificates, me("cluster", 2, 1));
     let nowhere = socket();
     let address = nowhere.local_addr().expect("bound");
-    node.link.set_peers(vec![Peer { node: NodeId::new(1), address }]);
+    node.link.set_peers(vec![Peer { node: NodeId::new(1), address: address.to_string() }]);
     (node, nowhere)
 }
 
