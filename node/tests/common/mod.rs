@@ -5,6 +5,7 @@
 #![allow(dead_code, reason = "each test file uses its own part")]
 
 pub(crate) mod client;
+pub(crate) mod cluster;
 pub(crate) mod wire;
 
 use std::io::{BufRead, BufReader};
@@ -72,13 +73,7 @@ impl Home {
     /// A node that serves.
     pub(crate) fn start_with(&self, args: &[&str]) -> Node {
         let mut node = self.spawn(args);
-        let ready = node.trace.wait(|line| line.contains(" ready "));
-        let line = ready.unwrap_or_else(|| panic!("it did not start: {}", node.trace.text()));
-        let address = |key: &str| -> SocketAddr {
-            let word = line.split_whitespace().find_map(|word| word.strip_prefix(key));
-            word.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no {key} in {line}"))
-        };
-        (node.mqtt, node.http) = (address("mqtt="), address("http="));
+        node.wait_ready();
         node
     }
 
@@ -158,6 +153,17 @@ pub(crate) struct Node {
 }
 
 impl Node {
+    /// Waits until it serves, and learns where.
+    pub(crate) fn wait_ready(&mut self) {
+        let ready = self.trace.wait(|line| line.contains(" ready "));
+        let line = ready.unwrap_or_else(|| panic!("it did not start: {}", self.trace.text()));
+        let address = |key: &str| -> SocketAddr {
+            let word = line.split_whitespace().find_map(|word| word.strip_prefix(key));
+            word.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no {key} in {line}"))
+        };
+        (self.mqtt, self.http) = (address("mqtt="), address("http="));
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }

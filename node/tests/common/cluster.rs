@@ -1,0 +1,116 @@
+//! Several real nodes on loopback that are one cluster.
+
+use std::net::UdpSocket;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Home, Node, PATIENCE, ask};
+
+/// Free addresses for links between nodes, in their order. Free means: a moment ago.
+pub(crate) fn link_addresses(number: usize) -> Vec<String> {
+    let sockets: Vec<_> = (0..number).map(|_| UdpSocket::bind("127.0.0.1:0").expect("a port")).collect();
+    let mut addresses: Vec<_> = sockets.iter().map(|socket| socket.local_addr().expect("bound")).collect();
+    addresses.sort();
+    addresses.iter().map(ToString::to_string).collect()
+}
+
+/// Clusters take turns: a small machine has no room for several at once.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A cluster: the folders of its nodes, and those of them that run.
+pub(crate) struct Cluster {
+    homes: Vec<Home>,
+    pub(crate) links: Vec<String>,
+    nodes: Vec<Option<Node>>,
+    args: Vec<String>,
+    /// Dropped last, when no node runs any more.
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Cluster {
+    /// Folders and addresses; nothing runs. `args` go to every node.
+    pub(crate) fn new(number: usize, args: &[&str]) -> Self {
+        Self {
+            homes: (0..number).map(|_| Home::new()).collect(),
+            links: link_addresses(number),
+            nodes: (0..number).map(|_| None).collect(),
+            args: args.iter().map(ToString::to_string).collect(),
+            _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    /// Three nodes that serve, with few groups, so that a busy machine can follow.
+    pub(crate) fn three() -> Self {
+        let mut cluster = Self::new(3, &["--partitions", "4"]);
+        for home in &cluster.homes {
+            home.configure("session_groups = 2\nworkers = 1\n");
+        }
+        for number in 0..3 {
+            cluster.spawn(number);
+        }
+        for number in 0..3 {
+            cluster.wait_ready(number);
+        }
+        cluster
+    }
+
+    pub(crate) fn home(&self, number: usize) -> &Home {
+        &self.homes[number]
+    }
+
+    pub(crate) fn node(&mut self, number: usize) -> &mut Node {
+        self.nodes[number].as_mut().expect("it runs")
+    }
+
+    /// The arguments of a node, without its addresses for clients.
+    pub(crate) fn args(&self, number: usize) -> Vec<String> {
+        let own = ["--seeds", &self.links.join(","), "--cluster", &self.links[number]].map(str::to_owned);
+        own.into_iter().chain(self.args.iter().cloned()).collect()
+    }
+
+    pub(crate) fn spawn(&mut self, number: usize) -> &mut Node {
+        let args = self.args(number);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        self.nodes[number] = Some(self.homes[number].spawn(&args));
+        self.node(number)
+    }
+
+    pub(crate) fn wait_ready(&mut self, number: usize) {
+        self.node(number).wait_ready();
+    }
+
+    pub(crate) fn start(&mut self, number: usize) {
+        self.spawn(number);
+        self.wait_ready(number);
+    }
+
+    /// Ends a node without warning.
+    pub(crate) fn kill(&mut self, number: usize) {
+        self.nodes[number].take().expect("it runs").kill();
+    }
+
+    /// Stops a node gracefully.
+    pub(crate) fn stop(&mut self, number: usize) {
+        self.nodes[number].take().expect("it runs").stop();
+    }
+
+    /// The numbers of the nodes that run.
+    pub(crate) fn running(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|number| self.nodes[*number].is_some()).collect()
+    }
+
+    /// Waits until the nodes that run serve, each with a leader for everything.
+    pub(crate) fn wait_well(&mut self) {
+        let until = Instant::now() + PATIENCE;
+        for number in self.running() {
+            loop {
+                let text = ask(self.node(number), "/readyz");
+                if text.starts_with("HTTP/1.1 200") {
+                    break;
+                }
+                assert!(Instant::now() < until, "node {number} is not well: {text}");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
+}
