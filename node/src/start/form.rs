@@ -22,7 +22,7 @@ use crate::mail::{Mailbox, Request};
 /// How often a node that waits for others looks around.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What a node that gives up waits for its last words to reach the others.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What a node is a member of, and how it speaks to the others.
 pub(super) struct Membership {
