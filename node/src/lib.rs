@@ -15,6 +15,7 @@ pub mod mail;
 pub mod admin;
 pub mod state;
 pub mod record;
+pub mod board;
 pub mod route;
 mod task;
 pub mod clock;

@@ -107,6 +107,11 @@ impl Route {
         (0..self.partitions).map(Partition)
     }
 
+    /// The partition with this number, if there is one.
+    pub fn numbered(self, number: u32) -> Option<Partition> {
+        u16::try_from(number).ok().filter(|number| *number < self.partitions).map(Partition)
+    }
+
     /// The partitions whose messages `filter` can match: one for an exact filter, else all.
     pub fn covers(self, filter: &str) -> Cover {
         if filter.contains(['+', '#']) { Cover::All } else { Cover::One(self.partition(filter)) }

@@ -6,9 +6,10 @@
 mod common;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::AtomicUsize;
 
 use common::wire::{Connect, Message};
+use holdfast_node::board::Board;
 use holdfast_node::codec::{Limits, Qos};
 use holdfast_node::mail::{Batch, ConnectionKey, Event, Refused, Request};
 use holdfast_node::metrics::Counters;
@@ -41,8 +42,7 @@ impl Desk {
             node: 1,
             boot: 1,
             route,
-            interested: vec![AtomicBool::new(false)].into(),
-            live: vec![AtomicUsize::new(0)].into(),
+            board: Arc::new(Board::new(route, 1, true)),
             greeted: Arc::new(AtomicUsize::new(0)),
         };
         let settings = Settings {

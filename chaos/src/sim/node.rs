@@ -94,9 +94,7 @@ impl Node {
         let stop = Arc::new(AtomicBool::new(false));
         let catchup =
             Catchup::new(reader.clone(), Arc::clone(&reads), inboxes.clone(), route.partitions(), stop);
-        let interested: Arc<[AtomicBool]> = (0..build.workers).map(|_| AtomicBool::new(false)).collect();
         let greeted = Arc::new(AtomicUsize::new(0));
-        let live: Arc<[AtomicUsize]> = (0..build.workers).map(|_| AtomicUsize::new(0)).collect();
         let threads = (0u32..).zip(inboxes).map(|(number, inbox)| {
             let place = Place {
                 worker: number,
@@ -104,9 +102,8 @@ impl Node {
                 node: opened.hub.node(),
                 boot: opened.boot,
                 route,
-                interested: Arc::clone(&interested),
+                board: Arc::clone(&opened.board),
                 greeted: Arc::clone(&greeted),
-                live: Arc::clone(&live),
             };
             let worker = Worker::new(place, Arc::clone(&build.settings), Tally::new(Counters::new()));
             let (parcels, slots) = (VecDeque::new(), Vec::new());

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use holdfast_log::{GroupId, GroupStatus, NodeId, ReplicaId, Role, Term};
@@ -11,7 +10,8 @@ use holdfast_log::{GroupId, GroupStatus, NodeId, ReplicaId, Role, Term};
 use super::Hub;
 use super::machine::Machines;
 use super::turn::HubError;
-use crate::route::{META, Partition, Route};
+use crate::board::{Board, Lead};
+use crate::route::{META, Partition};
 
 /// How often leaders are looked at.
 const BALANCE_EVERY: Duration = Duration::from_secs(1);
@@ -22,14 +22,12 @@ const BEHIND_MAX: u64 = 1_000;
 /// How long a node that stops waits for others to take over.
 const HAND_OVER_MAX: Duration = Duration::from_secs(2);
 
-/// Who leads each partition, for the workers: a node's number, 0 where nobody does.
-pub type Leaders = Arc<[AtomicU64]>;
-
 /// What this node knows of the leaders.
 #[derive(Debug)]
 pub(super) struct Leading {
     roles: BTreeMap<GroupId, Known>,
-    partitions: Leaders,
+    board: Arc<Board>,
+    node: NodeId,
     balanced_at: Duration,
 }
 
@@ -41,19 +39,26 @@ struct Known {
 }
 
 impl Leading {
-    pub(super) fn new(route: Route) -> Self {
-        let partitions = route.all_partitions().map(|_| AtomicU64::new(0)).collect();
-        Self { roles: BTreeMap::new(), partitions, balanced_at: Duration::ZERO }
-    }
-
-    /// The table that the workers look at.
-    pub(super) fn partitions(&self) -> Leaders {
-        Arc::clone(&self.partitions)
+    /// Nothing is known yet. What this `node` learns of partitions is shown on the `board`.
+    pub(super) fn new(node: NodeId, board: Arc<Board>) -> Self {
+        Self { roles: BTreeMap::new(), board, node, balanced_at: Duration::ZERO }
     }
 
     /// Who leads `group`, as far as this node knows.
     pub(super) fn leader(&self, group: GroupId) -> Option<NodeId> {
         self.roles.get(&group).and_then(|known| known.leader)
+    }
+
+    /// As the workers see it.
+    pub(super) fn lead(&self, group: GroupId) -> Lead {
+        self.roles.get(&group).map_or(Lead::default(), |known| {
+            let term = known.role.term.get();
+            match known.leader {
+                Some(leader) if leader == self.node => Lead::here(term),
+                Some(_) => Lead::elsewhere(term),
+                None => Lead::nobody(term),
+            }
+        })
     }
 
     /// This node leads `group` and takes proposals.
@@ -73,11 +78,10 @@ impl Leading {
     }
 
     fn set(&mut self, group: GroupId, role: Role, leader: Option<NodeId>, now: Duration) {
-        if let Some(partition) = Partition::of_group(group) {
-            let number = leader.map_or(0, NodeId::get);
-            self.partitions[partition.index()].store(number, Ordering::Release);
-        }
         self.roles.insert(group, Known { role, leader, since: now });
+        if let Some(partition) = Partition::of_group(group) {
+            self.board.set_lead(partition, self.lead(group));
+        }
     }
 }
 

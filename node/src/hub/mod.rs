@@ -19,6 +19,9 @@ mod apply;
 mod boarding;
 mod lead;
 mod net;
+mod live;
+mod interest;
+mod abroad;
 mod propose;
 mod machine;
 mod word;
@@ -32,6 +35,7 @@ use std::time::Duration;
 use holdfast_cluster::Proposals;
 use holdfast_log::{Effects, Engine, NodeId, Reader};
 
+use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::Fault;
 use crate::mail::{Event, Mailbox, Request};
@@ -42,8 +46,8 @@ use boarding::Boarding;
 use holdfast_cluster::link::Net;
 use keep::Keeping;
 pub use keep::Limits;
-pub use lead::Leaders;
 use lead::Leading;
+use live::Exchange;
 use machine::Machines;
 pub use net::Answer;
 use net::Peers;
@@ -73,6 +77,8 @@ pub struct Hub {
     net: Box<dyn Net + Send>,
     peers: Peers,
     leading: Leading,
+    board: Arc<Board>,
+    exchange: Exchange,
     time: GroupTime,
     clock: Arc<dyn Clock>,
     inbox: Arc<Mailbox<Request>>,
@@ -127,11 +133,6 @@ impl Hub {
     /// Whether this node serves clients.
     pub fn serving(&self) -> bool {
         self.boarding.serving()
-    }
-
-    /// Who leads each partition, kept up to date.
-    pub fn leaders(&self) -> Leaders {
-        self.leading.partitions()
     }
 
     /// Group time, milliseconds since 1970.

@@ -146,6 +146,7 @@ impl Hub {
     fn up(&mut self, node: NodeId) {
         tracing::info!(%node, "connected");
         self.peers.up.insert(node);
+        self.meet(node);
         for group in self.leading.led_by(node) {
             self.proposals.resend(group);
         }
@@ -155,6 +156,7 @@ impl Hub {
     fn down(&mut self, node: NodeId) {
         tracing::warn!(%node, "not connected");
         self.peers.up.remove(&node);
+        self.part(node);
         self.peers.pulses.remove(&node);
         for group in Machines::groups(self.route) {
             let status = self.engine.status(group);
@@ -219,6 +221,9 @@ impl Hub {
                 self.time.heard(from, pulse.wall, now);
                 self.peers.pulses.insert(from, (pulse, now));
             }
+            Kind::Lives(lives) => self.live_from(from, lives),
+            Kind::Interest(interest) => self.interest_of(from, interest),
+            Kind::InterestSeen(seen) => self.exchange.interest.seen(from, seen.version),
             Kind::Released(released) => self.released_elsewhere(released),
             Kind::Disconnect(disconnect) => {
                 self.fence(disconnect.owner, &disconnect.client_id, false);

@@ -11,7 +11,8 @@ use holdfast_log::{BootEpoch, Config, Effects, LogError, NodeId, Opening, Reader
 
 use super::boarding::Boarding;
 use super::keep::{Keeping, Limits};
-use super::lead::{Leaders, Leading};
+use super::lead::Leading;
+use super::live::Exchange;
 use super::machine::{MachineError, Machines};
 use super::net::{Answer, Peers};
 use super::propose::Pending;
@@ -19,6 +20,7 @@ use super::reads::Reads;
 use super::time::GroupTime;
 use super::turn::HubError;
 use super::{Hub, Post};
+use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::Fault;
 use crate::mail::{Event, Mailbox, Request};
@@ -91,10 +93,10 @@ pub struct Opened {
     pub reader: Reader,
     /// This boot's epoch; 0 where the other nodes have to grant it first, which `Event::Boot` then says.
     pub boot: u64,
-    /// Who leads each partition, kept up to date.
-    pub leaders: Leaders,
     /// How far group time is ahead of the monotonic clock, milliseconds, kept up to date.
     pub ahead: Arc<AtomicU64>,
+    /// What the threads of the node show each other.
+    pub board: Arc<Board>,
     /// Whether this node serves, kept up to date.
     pub serving: Arc<AtomicBool>,
     /// The table of slots.
@@ -109,12 +111,7 @@ pub struct Opened {
 pub fn open(plan: Plan) -> Result<Opened, OpenError> {
     let route = Route::new(plan.identity.partitions, plan.identity.session_groups);
     let node = NodeId::new(plan.identity.node_id);
-    let placement = match &*plan.members {
-        [] => Placement::of_one(node),
-        founders => {
-            Placement::of_founders(node, founders.iter().map(|member| NodeId::new(member.node)).collect())
-        }
-    };
+    let placement = place(node, &plan.members);
     let specs = Machines::groups(route)
         .into_iter()
         .map(|group| placement.spec(group, Partition::of_group(group).is_some()))
@@ -136,8 +133,8 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
     let now = plan.clock.monotonic();
     let mut boarding = Boarding::new(plan.lease, others.is_empty(), plan.seed);
     boarding.load(&machines, now);
-    let leading = Leading::new(route);
-    let leaders = leading.partitions();
+    let board = Arc::new(Board::new(route, plan.workers.len(), others.is_empty()));
+    let leading = Leading::new(node, Arc::clone(&board));
     let workers = plan.workers.iter().map(|mailbox| Post::new(Arc::clone(mailbox))).collect();
     let mut hub = Hub {
         engine,
@@ -153,6 +150,8 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
         net: plan.net,
         peers: Peers::new(others, plan.answer),
         leading,
+        board: Arc::clone(&board),
+        exchange: Exchange::new(now),
         time: GroupTime::new(last, now),
         clock: plan.clock,
         inbox: plan.inbox,
@@ -175,7 +174,14 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
     }
     let serving = hub.boarding.flag();
     let ahead = hub.time.ahead();
-    Ok(Opened { boot: hub.boot, hub, ahead, reader, leaders, serving, route })
+    Ok(Opened { boot: hub.boot, hub, ahead, reader, board, serving, route })
+}
+
+fn place(node: NodeId, founders: &[Member]) -> Placement {
+    match founders {
+        [] => Placement::of_one(node),
+        _ => Placement::of_founders(node, founders.iter().map(|member| NodeId::new(member.node)).collect()),
+    }
 }
 
 fn restore(

@@ -31,6 +31,8 @@ struct Round {
     token: u64,
     began: Duration,
     asked: Duration,
+    /// What the other nodes have to know of this node's interest.
+    interest: u64,
     /// What each group has to have applied; `None`: its leader has not said.
     wait: Vec<(GroupId, Option<Index>)>,
     then: Then,
@@ -79,7 +81,11 @@ impl Hub {
             self.engine.read_index(*group, token);
         }
         let wait = groups.into_iter().map(|group| (group, None)).collect();
-        self.reads.rounds.push(Round { token, began: now, asked: now, wait, then });
+        let interest = match then {
+            Then::Start(_) => self.exchange.interest.version(),
+            Then::Retention => 0,
+        };
+        self.reads.rounds.push(Round { token, began: now, asked: now, interest, wait, then });
     }
 
     /// A leader has answered.
@@ -101,7 +107,7 @@ impl Hub {
                 let applied = || engine.status(*group).map(|status| status.applied);
                 index.is_none_or(|index| applied().is_none_or(|applied| applied < index))
             });
-            if round.wait.is_empty() {
+            if round.wait.is_empty() && self.is_known(round.interest, now.saturating_sub(round.began)) {
                 self.end_round(round.then);
             } else if now > round.began + GIVE_UP {
                 self.fail_round(round.then);

@@ -85,10 +85,13 @@ impl Hub {
         let start = self.clock.monotonic();
         let any = !requests.is_empty();
         self.time.look(self.clock.wall(), start);
+        self.look_for_a_pause(start);
         self.take_in()?;
         for request in requests.drain(..) {
             self.accept(request)?;
         }
+        self.send_departures();
+        self.tell_interest();
         self.ask_barriers();
         self.engine.tick(self.clock.monotonic());
         self.board();
@@ -148,6 +151,8 @@ impl Hub {
             return Ok(());
         }
         match request {
+            Request::Live(live) => self.live(live),
+            Request::Interest(wants) => self.exchange.interest.change(wants),
             Request::Publish(batch) if batch.boot != self.boot => {}
             Request::Publish(batch) => self.accept_publishes(batch),
             Request::Session { from, group, op } => {

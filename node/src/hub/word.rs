@@ -6,6 +6,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use holdfast_log::{Bulk, BulkError};
 use prost::Message;
 
+use crate::board::Lead;
+use crate::route::Partition;
 use crate::state::session::record::{Owner, Window};
 
 const WORD: u8 = 1;
@@ -15,7 +17,7 @@ const BULK: u8 = 2;
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Word {
     /// Which. `None` is a word of a later version, which is passed over.
-    #[prost(oneof = "Kind", tags = "1, 2, 3")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 10, 11, 12")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -31,6 +33,15 @@ pub(super) enum Kind {
     /// An operator wants a connection closed.
     #[prost(message, tag = "3")]
     Disconnect(Disconnect),
+    /// Records of QoS 0.
+    #[prost(message, tag = "10")]
+    Lives(Lives),
+    /// What the sender's sessions listen to.
+    #[prost(message, tag = "11")]
+    Interest(Interest),
+    /// How much of the receiver's interest the sender has taken up.
+    #[prost(message, tag = "12")]
+    InterestSeen(InterestSeen),
 }
 
 /// How a node is.
@@ -75,6 +86,59 @@ pub(super) struct Disconnect {
     pub(super) owner: Owner,
 }
 
+/// Records of QoS 0, of several partitions.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Lives {
+    /// In the order in which they were published, within each partition.
+    #[prost(message, repeated, tag = "1")]
+    pub(super) batches: Vec<Live>,
+}
+
+/// Records of QoS 0 of one partition.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Live {
+    /// The partition.
+    #[prost(uint32, tag = "1")]
+    pub(super) partition: u32,
+    /// Term under which they are routed.
+    #[prost(uint64, tag = "2")]
+    pub(super) term: u64,
+    /// How many.
+    #[prost(uint32, tag = "3")]
+    pub(super) count: u32,
+    /// The records, end to end.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub(super) records: Bytes,
+    /// On their way to the leader, which routes them; otherwise they come from it.
+    #[prost(bool, tag = "5")]
+    pub(super) to_leader: bool,
+}
+
+/// Changes of what the sender's sessions listen to: first the additions, then the removals.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Interest {
+    /// They are changes of the empty set.
+    #[prost(bool, tag = "1")]
+    pub(super) reset: bool,
+    /// Filters that are wanted.
+    #[prost(string, repeated, tag = "2")]
+    pub(super) add: Vec<String>,
+    /// Filters that are wanted no longer.
+    #[prost(string, repeated, tag = "3")]
+    pub(super) remove: Vec<String>,
+    /// Number of the set that they lead to; 0: there is more to come before it is one.
+    #[prost(uint64, tag = "4")]
+    pub(super) version: u64,
+}
+
+/// The receiver's interest is taken up.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(super) struct InterestSeen {
+    /// Up to this number; 0: the sender wants to be told anew.
+    #[prost(uint64, tag = "1")]
+    pub(super) version: u64,
+}
+
 /// What an opaque frame holds.
 #[derive(Debug)]
 pub(super) enum Opaque {
@@ -95,6 +159,13 @@ pub(super) enum OpaqueError {
     /// Not a frame of the log.
     #[error(transparent)]
     Bulk(#[from] BulkError),
+}
+
+impl Live {
+    /// From the leader.
+    pub(super) fn new(partition: Partition, lead: Lead, count: u32, records: Bytes) -> Self {
+        Self { partition: u32::from(partition.get()), term: lead.term(), count, records, to_leader: false }
+    }
 }
 
 impl Kind {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use holdfast_log::Entry;
 
 use super::{After, ConnectionKey, Gather, Refused};
+use crate::board::Lead;
 use crate::route::Partition;
 use crate::state::session::op::ShareWindow;
 use crate::state::session::{Attached, Outcome};
@@ -71,7 +72,7 @@ pub enum Event {
     },
     /// Entries read from the log.
     Read(Box<ReadAnswer>),
-    /// QoS 0 records that arrived at another worker, end to end.
+    /// QoS 0 from another worker or another node.
     Live(Live),
     /// A member of a shared subscription that this worker dispatches.
     ShareMember(Box<ShareMember>),
@@ -118,12 +119,18 @@ pub enum Event {
     Stop,
 }
 
-/// QoS 0 records that arrived at another worker.
-#[derive(Debug)]
+/// Records of QoS 0 on their way: to the sessions of another worker, or to the hub for other nodes.
+#[derive(Clone, Debug)]
 pub struct Live {
-    /// Records end to end.
-    pub bytes: Vec<u8>,
-    /// Group time of arrival, ms.
+    /// Their partition; 0 in a cluster of one, which does not tell them apart.
+    pub partition: Partition,
+    /// Who routes them, as their sender saw it.
+    pub lead: Lead,
+    /// How many.
+    pub count: u32,
+    /// The records, end to end.
+    pub bytes: Bytes,
+    /// Time of their arrival at this node, ms.
     pub stamp: u64,
 }
 

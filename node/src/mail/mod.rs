@@ -8,7 +8,7 @@ mod mailbox;
 pub use event::{Assign, Event, Live, Read, ReadAnswer, RetainedHit, RetainedPage, ShareMember};
 pub use gather::Gather;
 pub use mailbox::{Mailbox, Wake};
-pub use request::{After, Batch, Flushing, From, Refused, Released, Request, RetainedScan, ShareFlush};
+pub use request::{After, Batch, Flushing, From, Refused, Released, Request, RetainedScan, ShareFlush, Want};
 
 /// A connection of a worker. The generation makes a late message to a closed connection miss its successor.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]

@@ -1,8 +1,10 @@
 //! From workers and the admin thread to the hub.
 
+use std::sync::Arc;
+
 use holdfast_log::{Flushed, GroupId, StoreError};
 
-use super::{ConnectionKey, ShareMember};
+use super::{ConnectionKey, Live, ShareMember};
 use crate::admin::Query;
 use crate::record::EntryFlags;
 use crate::route::{Cover, Partition};
@@ -25,6 +27,10 @@ pub struct From {
 pub enum Request {
     /// Publishes of one worker and turn for one partition.
     Publish(Batch),
+    /// Filters that a worker wants and did not want before, or the other way round.
+    Interest(Vec<Want>),
+    /// QoS 0 for other nodes: to those that listen, or to the one that leads.
+    Live(Live),
     /// An operation for a session group; answered when it is committed.
     Session {
         /// Who asks.
@@ -71,7 +77,7 @@ impl Request {
     /// It comes from a connection, so it means nothing once this node has stopped serving.
     pub fn needs_boot(&self) -> bool {
         match self {
-            Self::Query(_) | Self::Flushed(_) | Self::Stop => false,
+            Self::Live(_) | Self::Interest(_) | Self::Query(_) | Self::Flushed(_) | Self::Stop => false,
             Self::Publish(_)
             | Self::Session { .. }
             | Self::Note { .. }
@@ -82,6 +88,15 @@ impl Request {
             | Self::ShareFlush(_) => true,
         }
     }
+}
+
+/// A filter that a worker wants, or no longer wants.
+#[derive(Clone, Debug)]
+pub struct Want {
+    /// Without Share Name.
+    pub filter: Arc<str>,
+    /// It is wanted.
+    pub wanted: bool,
 }
 
 /// How a flush on another thread ended.

@@ -37,11 +37,31 @@ pub enum Dropped {
     RetentionGap,
     /// QoS 0 for a client that is not connected.
     Disconnected,
+    /// QoS 0 whose partition had no known leader.
+    NoLeader,
+    /// QoS 0 that was under way while the leader of its partition changed.
+    LeaderMoved,
+    /// QoS 0 for which there was no room on the way to another node.
+    QueueFull,
 }
 
 impl Dropped {
-    const LABELS: [&str; 5] =
-        ["outgoing_full", "expired", "packet_too_large", "retention_gap", "disconnected"];
+    const LABELS: [&str; 8] = [
+        "outgoing_full",
+        "expired",
+        "packet_too_large",
+        "retention_gap",
+        "disconnected",
+        "no_leader",
+        "leader_moved",
+        "queue_full",
+    ];
+
+    /// Counts messages from where there are no [`Counters`].
+    pub fn add(self, messages: u32) {
+        counter!("holdfast_messages_dropped_total", "reason" => Self::LABELS[self as usize])
+            .increment(u64::from(messages));
+    }
 }
 
 /// How an attempt to connect ended.
@@ -125,7 +145,7 @@ pub struct Counters {
     pub messages_out: [u64; 3],
     /// Connections opened.
     pub opened: u64,
-    dropped: [u64; 5],
+    dropped: [u64; 8],
     connects: [u64; 9],
     closed: [u64; 8],
     handles: Box<Handles>,
@@ -138,7 +158,7 @@ struct Handles {
     bytes_out: [Counter; 16],
     messages_in: [Counter; 3],
     messages_out: [Counter; 3],
-    dropped: [Counter; 5],
+    dropped: [Counter; 8],
     connects: [Counter; 9],
     closed: [Counter; 8],
     connections: Gauge,
@@ -155,7 +175,7 @@ impl Counters {
             messages_in: [0; 3],
             messages_out: [0; 3],
             opened: 0,
-            dropped: [0; 5],
+            dropped: [0; 8],
             connects: [0; 9],
             closed: [0; 8],
             handles: Box::new(Handles::new()),

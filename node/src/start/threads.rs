@@ -114,7 +114,7 @@ impl Shared {
         failed: &Failed,
     ) -> Result<Threads, NodeError> {
         let reads: Arc<Mailbox<Read>> = Arc::new(Mailbox::blocking());
-        let Opened { hub, reader, boot, route, ahead, .. } = opened;
+        let Opened { hub, reader, boot, route, board, ahead, .. } = opened;
         let node = hub.node();
         let told = Arc::clone(failed);
         let hub = named("hub", move || hub.run().inspect_err(|error| told(NodeError::Ended(chain(error)))))?;
@@ -130,9 +130,7 @@ impl Shared {
             catchup.run().inspect_err(|error| told(NodeError::Ended(chain(error))))
         })?;
         let settings = Arc::new(settings(config));
-        let interested: Arc<[AtomicBool]> = (0..config.workers).map(|_| AtomicBool::new(false)).collect();
         let greeted = Arc::new(AtomicUsize::new(0));
-        let live: Arc<[AtomicUsize]> = (0..config.workers).map(|_| AtomicUsize::new(0)).collect();
         let mut workers = Vec::new();
         for (number, bell) in (0u32..).zip(&self.bells) {
             let place = Place {
@@ -141,8 +139,7 @@ impl Shared {
                 node,
                 boot,
                 route,
-                interested: Arc::clone(&interested),
-                live: Arc::clone(&live),
+                board: Arc::clone(&board),
                 greeted: Arc::clone(&greeted),
             };
             let ways = Ways {

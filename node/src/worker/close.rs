@@ -132,12 +132,16 @@ impl Worker {
     fn forget_subscriptions(&mut self, key: ConnectionKey, ended: bool) {
         let session = self.conns[key.slot as usize].session().expect("the caller has looked");
         let subscriptions = std::mem::take(&mut session.subscriptions);
+        for subscription in session.resuming.take().into_iter().flat_map(|resuming| resuming.0) {
+            self.unwant_plain(&subscription);
+        }
         for (place, subscription) in subscriptions.into_iter().enumerate() {
             let Some(subscription) = subscription else { continue };
             if subscription.shared() {
                 self.leave_share(key, &subscription.filter, ended);
             } else {
                 self.matching.remove(subscription.plain(), key.slot, place);
+                self.unwant(subscription.plain());
             }
         }
         self.show_interest();

@@ -1,18 +1,14 @@
 //! Events from the hub, the reader and other workers.
 
-use std::sync::atomic::Ordering;
-
 use holdfast_codec::ReasonCode;
 
 use super::ack::TAG_RELEASE;
 use super::commit::TAG_WINDOW;
-use super::deliver::Origin;
 use super::publish::TAG_INTENTS;
 use super::subscribe::TAG_SUBSCRIBE;
 use super::{Close, Worker};
-use crate::mail::{ConnectionKey, Event, Live, Refused};
+use crate::mail::{ConnectionKey, Event, Refused};
 use crate::metrics::Connect;
-use crate::record::Records;
 use crate::state::session::Outcome;
 
 /// The kind of a tag is in its upper four bits.
@@ -74,17 +70,6 @@ impl Worker {
         }
     }
 
-    /// QoS 0 from another worker.
-    fn live(&mut self, live: &Live) {
-        let waiting = &self.place.live[self.place.worker as usize];
-        waiting.fetch_sub(live.bytes.len(), Ordering::Relaxed);
-        for record in Records::bare(&live.bytes) {
-            if let Some(expiry) = self.expiry_left(&record, live.stamp) {
-                self.deliver(&record, expiry, Origin::Live { stamp: live.stamp });
-            }
-        }
-    }
-
     fn fence(&mut self, key: ConnectionKey, client_id: String, taken_over: bool) {
         if !taken_over {
             self.close(key, Close::Ours(ReasonCode::AdministrativeAction));
@@ -132,7 +117,7 @@ impl Worker {
             *batch = Default::default();
         }
         self.touched.clear();
-        self.requests.clear();
+        self.forget_requests();
         self.refusals = 0;
     }
 

@@ -9,6 +9,8 @@ mod event;
 mod input;
 mod connect;
 mod publish;
+mod live;
+mod want;
 mod subscribe;
 mod ack;
 mod deliver;
@@ -27,21 +29,24 @@ mod settings;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
 use slab::Slab;
 
+use crate::board::Board;
 use crate::mail::{ConnectionKey, Event, Read, Request};
 use crate::record::EntryFlags;
 use crate::route::{Partition, Route};
 pub use conn::{Conn, Phase};
 pub use input::Close;
+use live::Lane;
 use matching::Matching;
 use send::Frames;
 pub use settings::Settings;
 use share::Shares;
 use tail::Tails;
 pub use tally::Tally;
+use want::Wants;
 use wheel::Wheel;
 
 /// Time as a worker sees it; the driver sets it before each call.
@@ -66,10 +71,8 @@ pub struct Place {
     pub boot: u64,
     /// The table of slots.
     pub route: Route,
-    /// Which workers have a subscription.
-    pub interested: Arc<[AtomicBool]>,
-    /// Bytes of QoS 0 on their way to each worker.
-    pub live: Arc<[AtomicUsize]>,
+    /// What the threads of the node show each other.
+    pub board: Arc<Board>,
     /// Clients of all workers that have said CONNECT.
     pub greeted: Arc<AtomicUsize>,
 }
@@ -94,13 +97,15 @@ pub struct Worker {
     conns: Slab<Conn>,
     generation: u32,
     matching: Matching,
+    wants: Wants,
     tails: Tails,
     shares: Shares,
     frames: Frames,
     batches: Vec<PartitionBatch>,
     touched: Vec<Partition>,
-    /// QoS 0 records for other workers, by number.
-    live: Vec<Vec<u8>>,
+    /// QoS 0 for others, by partition; a cluster of one has a single lane.
+    lanes: Vec<Lane>,
+    touched_lanes: Vec<Partition>,
     wheel: Wheel,
     /// Connections with something to write.
     dirty: Vec<u32>,
@@ -161,18 +166,22 @@ impl Worker {
         let workers = place.workers as usize;
         let mut batches = Vec::new();
         batches.resize_with(partitions, PartitionBatch::default);
+        let mut lanes = Vec::new();
+        lanes.resize_with(if place.board.alone() { 1 } else { partitions }, Lane::default);
         let mut out = Outgoing::default();
         out.peers.resize_with(workers, Vec::new);
         Self {
             durables: vec![0; usize::from(place.route.session_groups())],
             tails: Tails::new(partitions),
-            live: vec![Vec::new(); workers],
+            lanes,
+            touched_lanes: Vec::new(),
             place,
             settings,
             now: Now::default(),
             conns: Slab::new(),
             generation: 0,
             matching: Matching::default(),
+            wants: Wants::default(),
             shares: Shares::default(),
             frames: Frames::default(),
             batches,
@@ -258,7 +267,7 @@ impl Worker {
     /// Publishers must wait: too much of what they sent is not settled, or has not reached another worker.
     pub fn saturated(&self) -> bool {
         let most = self.settings.outstanding_bytes_max;
-        self.outstanding > most || self.place.live.iter().any(|live| live.load(Ordering::Relaxed) > most)
+        self.outstanding > most || self.place.board.any_beyond(most)
     }
 
     /// Stopping, and no connection is left, nor anything to say about one.
@@ -278,11 +287,8 @@ impl Worker {
         self.settle_commits();
         self.settle_publishes();
         self.settle_shares();
-        for (peer, bytes) in self.live.iter_mut().enumerate().filter(|(_, bytes)| !bytes.is_empty()) {
-            self.place.live[peer].fetch_add(bytes.len(), Ordering::Relaxed);
-            let live = crate::mail::Live { bytes: std::mem::take(bytes), stamp: self.now.wall };
-            self.out.peers[peer].push(Event::Live(live));
-        }
+        self.settle_live();
+        self.tell_wants();
         std::mem::swap(&mut self.out, outgoing);
     }
 
@@ -307,8 +313,7 @@ impl Worker {
 
     /// Tells the other workers whether this one wants live messages.
     fn show_interest(&self) {
-        let interested = !self.matching.is_empty();
-        self.place.interested[self.place.worker as usize].store(interested, Ordering::Release);
+        self.place.board.set_listens(self.place.worker, !self.matching.is_empty());
     }
 }
 

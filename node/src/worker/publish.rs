@@ -1,11 +1,9 @@
 //! PUBLISH from a client: into the log, or straight to whoever listens.
 
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 
 use holdfast_codec::{AckKind, PacketId, Publish, Qos, ReasonCode, Version, encode_ack, topic_name_valid};
 
-use super::deliver::Origin;
 use super::{Close, Conn, Waiting, Worker};
 use crate::mail::{ConnectionKey, From, Refused, Request};
 use crate::record::{EntryFlags, Fences, Record};
@@ -122,17 +120,6 @@ impl Worker {
             return;
         }
         self.route_live(record);
-    }
-
-    pub(super) fn route_live(&mut self, record: &Record<'_>) {
-        for worker in 0..self.place.workers {
-            if worker != self.place.worker && self.place.interested[worker as usize].load(Ordering::Acquire) {
-                record.encode(&mut self.live[worker as usize]);
-            }
-        }
-        if !self.matching.is_empty() {
-            self.deliver(record, record.expiry, Origin::Live { stamp: self.now.wall });
-        }
     }
 
     fn publish_logged(&mut self, key: ConnectionKey, mut record: Record<'_>, ack: Ack, packet_id: u16) {

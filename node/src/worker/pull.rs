@@ -261,6 +261,7 @@ impl Worker {
                 Some(Subscription { starts: starts.into(), ..subscription })
             })
             .collect();
+        subscriptions.iter().for_each(|subscription| self.want_plain(subscription));
         let session = self.open(key);
         let owes = !session.outbound.owed.is_empty() || session.outbound.in_flight() > 0;
         if subscriptions.is_empty() && !owes {
@@ -269,6 +270,7 @@ impl Worker {
         session.outbound.commit.unread = true;
         session.resuming = Some(Box::new((subscriptions, record.window.next.clone())));
         let from = From { worker, connection: key, tag: TAG_RESUME };
+        self.tell_wants();
         self.out.requests.push(Request::Barrier(from, crate::route::Cover::All));
     }
 

@@ -200,6 +200,7 @@ impl Worker {
             }
         };
         self.matching.insert_share(share.filter(), at);
+        self.want(share.filter());
         self.shares.names.insert(Arc::clone(name), at);
         self.shares.shares[at] = Some(share);
         self.show_interest();
@@ -312,7 +313,9 @@ impl Worker {
         }
         self.matching.remove_share(share.filter(), at);
         self.shares.names.remove(name);
-        self.shares.shares[at] = None;
+        if let Some(share) = self.shares.shares[at].take() {
+            self.unwant(share.filter());
+        }
         self.show_interest();
     }
 

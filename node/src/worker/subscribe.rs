@@ -47,6 +47,16 @@ struct Wanted {
     at: usize,
 }
 
+impl Asking {
+    /// The filters that wait to be put in place.
+    fn take_wanted(&mut self) -> Vec<Wanted> {
+        match &mut self.kind {
+            Asked::Subscribe { wanted, .. } => std::mem::take(wanted),
+            Asked::Unsubscribe => Vec::new(),
+        }
+    }
+}
+
 impl Worker {
     pub(super) fn subscribe(&mut self, key: ConnectionKey, packet: &Subscribe<'_>) -> Result<(), Close> {
         let mut reasons = Vec::with_capacity(packet.filters.len());
@@ -63,6 +73,7 @@ impl Worker {
         }
         self.limit(key, &mut wanted, &mut reasons);
         let cover = self.cover(&wanted);
+        wanted.iter().for_each(|wanted| self.want_plain(&wanted.subscription));
         let number = self.next_request();
         let kind = Asked::Subscribe { wanted, added: Vec::new(), owed: Vec::new() };
         let request = Asking { packet_id: packet.packet_id, reasons, kind, commits: 0 };
@@ -70,6 +81,7 @@ impl Worker {
         self.requests.insert((key, number), request);
         let tag = TAG_SUBSCRIBE | number;
         let from = From { worker: self.place.worker, connection: key, tag };
+        self.tell_wants();
         self.out.requests.push(Request::Barrier(from, cover));
         Ok(())
     }
@@ -91,8 +103,8 @@ impl Worker {
         for reason in request.reasons.iter_mut().filter(|reason| !reason.is_error()) {
             *reason = ReasonCode::ImplementationSpecificError;
         }
-        if let Asked::Subscribe { wanted, .. } = &mut request.kind {
-            wanted.clear();
+        for wanted in request.take_wanted() {
+            self.unwant_plain(&wanted.subscription);
         }
         self.subscription_committed(key, number, None);
     }
@@ -111,6 +123,15 @@ impl Worker {
         });
     }
 
+    /// Nobody will answer what was asked.
+    pub(super) fn forget_requests(&mut self) {
+        for (_, mut request) in std::mem::take(&mut self.requests) {
+            for wanted in request.take_wanted() {
+                self.unwant_plain(&wanted.subscription);
+            }
+        }
+    }
+
     fn next_request(&mut self) -> u64 {
         self.request = (self.request + 1) & 0xffff_ffff;
         self.request
@@ -125,6 +146,9 @@ impl Worker {
         let number = tag & !TAG_SUBSCRIBE;
         let Some(mut request) = self.requests.remove(&(key, number)) else { return };
         if self.conn(key).and_then(Conn::session).is_none() {
+            for wanted in request.take_wanted() {
+                self.unwant_plain(&wanted.subscription);
+            }
             return;
         }
         let Asked::Subscribe { wanted, added, owed } = &mut request.kind else { return };
@@ -153,7 +177,7 @@ impl Worker {
         self.subscription_committed(key, number, None);
     }
 
-    /// Puts a subscription into the session and the trie. Was it there before?
+    /// Puts a subscription, which is wanted, into the session and the trie. Was it there before?
     pub(super) fn put(&mut self, key: ConnectionKey, subscription: Subscription) -> bool {
         let shared = subscription.shared();
         let filter = Arc::clone(&subscription.filter);
@@ -173,7 +197,10 @@ impl Worker {
         let plain = &filter[plain_at..];
         match (shared, place) {
             (true, _) => {}
-            (false, Some(_)) => self.matching.replace(plain, key.slot, at),
+            (false, Some(_)) => {
+                self.matching.replace(plain, key.slot, at);
+                self.unwant(plain);
+            }
             (false, None) => {
                 self.matching.insert(plain, key.slot, at);
                 self.show_interest();
@@ -335,6 +362,7 @@ impl Worker {
             self.leave_share(key, &subscription.filter, true);
         } else {
             self.matching.remove(subscription.plain(), key.slot, place);
+            self.unwant(subscription.plain());
             self.show_interest();
         }
         true

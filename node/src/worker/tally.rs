@@ -45,6 +45,10 @@ impl Tally {
         self.counters.drop_message(why);
     }
 
+    pub(super) fn dropped_some(&mut self, why: Dropped, messages: u32) {
+        self.counters.drop_messages(why, u64::from(messages));
+    }
+
     pub(super) fn lost_to_retention(&mut self, messages: u64) {
         self.counters.drop_messages(Dropped::RetentionGap, messages);
     }

@@ -1,10 +1,11 @@
 //! Several real nodes on loopback that are one cluster.
 
+use std::collections::BTreeSet;
 use std::net::UdpSocket;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Home, Node, PATIENCE, ask};
+use super::{Home, Node, PATIENCE, ask, eventually, get};
 
 /// Free addresses for links between nodes, in their order. Free means: a moment ago.
 pub(crate) fn link_addresses(number: usize) -> Vec<String> {
@@ -99,6 +100,19 @@ impl Cluster {
         (0..self.nodes.len()).filter(|number| self.nodes[*number].is_some()).collect()
     }
 
+    /// Waits until all nodes that run say the same of who leads, and each leads its part of the partitions.
+    pub(crate) fn wait_spread(&mut self) {
+        let running = self.running();
+        eventually("leaders are spread", || {
+            let views: Vec<Vec<u64>> = running.iter().map(|number| leaders(self.node(*number))).collect();
+            let count = |node: u64| views[0].iter().filter(|leader| **leader == node).count();
+            let nodes: BTreeSet<u64> = views[0].iter().copied().collect();
+            views.iter().all(|view| *view == views[0])
+                && nodes.len() == running.len()
+                && nodes.iter().all(|node| count(*node) >= views[0].len() / running.len())
+        });
+    }
+
     /// Waits until the nodes that run serve, each with a leader for everything.
     pub(crate) fn wait_well(&mut self) {
         let until = Instant::now() + PATIENCE;
@@ -113,4 +127,11 @@ impl Cluster {
             }
         }
     }
+}
+
+/// The leader of each partition, as a node sees it; 0: nobody.
+pub(crate) fn leaders(node: &Node) -> Vec<u64> {
+    let text = get(node, "/api/v1/cluster");
+    let number = |part: &str| part.split(|at: char| !at.is_ascii_digit()).next()?.parse().ok();
+    text.split("\"leader\":").skip(1).map(|part| number(part).unwrap_or(0)).collect()
 }
