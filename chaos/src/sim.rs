@@ -16,8 +16,14 @@ use crate::check;
 use crate::history::{History, What};
 
 mod storm;
+mod several;
+mod weather;
 mod world;
+mod host;
+mod owner;
 mod node;
+mod net;
+mod raft;
 mod plan;
 mod cast;
 mod client;
@@ -25,6 +31,7 @@ mod subscriber;
 mod publisher;
 mod recorder;
 mod link;
+mod trace;
 mod disk;
 mod clock;
 
@@ -39,13 +46,16 @@ pub struct SimArgs {
     /// The first seed
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Steps of each storm
-    #[arg(long, default_value_t = 2_000)]
-    pub steps: u32,
+    /// Nodes of the cluster
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub nodes: u8,
+    /// Steps of each storm; by default 2000 over one node, and 10000 over several
+    #[arg(long)]
+    pub steps: Option<u32>,
     /// How many seeds, one after another
     #[arg(long, default_value_t = 1)]
     pub seeds: u64,
-    /// Write everything that happened to stderr, one event a line
+    /// Write everything that happens to stderr, what the nodes say about it included
     #[arg(long)]
     pub trace: bool,
     /// Put in the fault that acknowledges before it syncs, which has to be found
@@ -58,6 +68,8 @@ pub struct SimArgs {
 pub struct Sim {
     /// Decides everything.
     pub seed: u64,
+    /// Nodes of the cluster.
+    pub nodes: u8,
     /// Steps of the storm.
     pub steps: u32,
     /// A fault put in on purpose.
@@ -77,11 +89,16 @@ pub struct Outcome {
 impl Sim {
     /// Runs it.
     pub fn run(self) -> Outcome {
-        let mut world = world::World::new(self.seed, self.fault);
-        storm::gather(&mut world);
-        storm::rage(&mut world, self.steps);
+        let mut world = world::World::new(self.seed, usize::from(self.nodes), self.fault);
+        type Part = fn(&mut world::World);
+        let (gather, rage, drain): (Part, fn(&mut world::World, u32), Part) = match self.nodes {
+            1 => (storm::gather, storm::rage, storm::drain),
+            _ => (several::gather, several::rage, several::drain),
+        };
+        gather(&mut world);
+        rage(&mut world, self.steps);
         if world.failures.is_empty() {
-            storm::drain(&mut world);
+            drain(&mut world);
         }
         let history = world.recorder.history;
         // A message that is refused, and said again because its refusal was lost, comes after what was sent behind
@@ -103,9 +120,10 @@ impl Sim {
             |wanted: fn(&What) -> bool| history.events.iter().filter(|event| wanted(&event.what)).count();
         let counts = world.counts;
         let summary = format!(
-            "seed {} steps {}: {} sent, {} acknowledged, {} delivered, {} connections, {} takeovers, {} crashes \
+            "seed {} nodes {} steps {}: {} sent, {} acknowledged, {} delivered, {} connections, {} takeovers, {} crashes \
              ({} while starting), {} stops, {} clock jumps, {} entries read, {} events, digest {:016x}",
             self.seed,
+            self.nodes,
             self.steps,
             count(|what| matches!(what, What::Sent(_))),
             count(|what| matches!(what, What::Acked(_))),
@@ -131,27 +149,27 @@ impl SimArgs {
     /// When `out` takes no more.
     pub fn run(&self, out: &mut dyn Write) -> io::Result<bool> {
         let current = Arc::new(AtomicU64::new(self.seed));
-        let (steps, at) = (self.steps, Arc::clone(&current));
+        let nodes = self.nodes;
+        let steps = self.steps.unwrap_or_else(|| steps(nodes));
+        let at = Arc::clone(&current);
         let fault = self.ack_before_sync.then_some(Fault::AckBeforeSync);
+        if self.trace {
+            trace::begin();
+        }
         let usual = std::panic::take_hook();
         // The process may end in a panic of the node: say first how to come back here.
         std::panic::set_hook(Box::new(move |panic| {
             let seed = at.load(Ordering::Relaxed);
-            let _ = writeln!(io::stderr(), "again with: holdfast-chaos sim --seed {seed} --steps {steps}");
+            let _ = writeln!(io::stderr(), "{}", again(seed, nodes, steps));
             usual(panic);
         }));
         for seed in self.seed..self.seed.saturating_add(self.seeds) {
             current.store(seed, Ordering::Relaxed);
-            let outcome = Sim { seed, steps, fault }.run();
+            let outcome = Sim { seed, nodes, steps, fault }.run();
             writeln!(out, "{}", outcome.summary)?;
-            if self.trace {
-                for event in &outcome.history.events {
-                    writeln!(io::stderr(), "{:.6} {:?}", event.at.as_secs_f64(), event.what)?;
-                }
-            }
             if !outcome.violations.is_empty() {
                 let fault = if self.ack_before_sync { " --ack-before-sync" } else { "" };
-                writeln!(out, "again with: holdfast-chaos sim --seed {seed} --steps {steps}{fault}")?;
+                writeln!(out, "{}{fault}", again(seed, nodes, steps))?;
                 for violation in &outcome.violations {
                     writeln!(out, "{violation}")?;
                 }
@@ -160,6 +178,16 @@ impl SimArgs {
         }
         Ok(true)
     }
+}
+
+/// Steps of a storm where nobody says how many.
+pub fn steps(nodes: u8) -> u32 {
+    if nodes == 1 { 2_000 } else { 10_000 }
+}
+
+/// How to come back to a simulation.
+pub fn again(seed: u64, nodes: u8, steps: u32) -> String {
+    format!("again with: holdfast-chaos sim --seed {seed} --nodes {nodes} --steps {steps}")
 }
 
 /// FNV-1a over everything that happened.

@@ -5,7 +5,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use holdfast_chaos::sim::{Outcome, Sim};
+use holdfast_chaos::sim::{Outcome, Sim, again};
 use holdfast_node::config::Fault;
 
 /// Seeds that broke a promise once: what an owner handed over was not committed before the next one acted on it,
@@ -15,13 +15,13 @@ const REGRESSIONS: [u64; 8] = [1265, 1911, 2782, 13020, 14424, 20125, 24395, 242
 const LIES_MAX: u64 = 60;
 
 fn run(seed: u64, steps: u32) -> Outcome {
-    Sim { seed, steps, fault: None }.run()
+    Sim { seed, nodes: 1, steps, fault: None }.run()
 }
 
 #[track_caller]
 fn keeps_promises(seed: u64, steps: u32) {
     let outcome = run(seed, steps);
-    let again = format!("again with: holdfast-chaos sim --seed {seed} --steps {steps}");
+    let again = again(seed, 1, steps);
     assert!(outcome.violations.is_empty(), "{again}\n{}\n{}", outcome.summary, outcome.violations.join("\n"));
 }
 
@@ -64,7 +64,7 @@ fn storms_are_worth_their_name() {
 #[test]
 fn a_node_that_acknowledges_before_it_syncs_is_caught() {
     let lied = |seed: &u64| {
-        let outcome = Sim { seed: *seed, steps: 2_000, fault: Some(Fault::AckBeforeSync) }.run();
+        let outcome = Sim { seed: *seed, nodes: 1, steps: 2_000, fault: Some(Fault::AckBeforeSync) }.run();
         !outcome.violations.is_empty()
     };
     let caught = (1..=LIES_MAX).find(lied);

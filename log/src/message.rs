@@ -105,6 +105,11 @@ impl Message {
         ReplicaId::new(self.raft.from)
     }
 
+    /// The term that the sender is in; of a question whether to stand for election, the one that it would be.
+    pub fn term(&self) -> Term {
+        Term::new(self.raft.term)
+    }
+
     /// A short name of its type, for counting.
     pub fn kind(&self) -> &'static str {
         use eraftpb::MessageType as T;

@@ -92,6 +92,15 @@ pub(super) fn clients(facts: &History, refused: bool, seed: &mut Seed) -> Vec<Cl
     clients
 }
 
+/// The members of shared subscriptions connect to the first node only.
+pub(super) fn settle_groups(facts: &History, clients: &mut [Client]) {
+    for client in clients {
+        let Role::Subscriber(_) = client.role else { continue };
+        let member = facts.subscribers.iter().any(|one| one.name == client.name && one.group.is_some());
+        client.home = member.then_some(0);
+    }
+}
+
 /// A clean client that reads what is retained.
 pub(super) fn reader(name: &str, last: bool) -> Client {
     let role = Role::Reader { asked: std::time::Duration::ZERO, last };

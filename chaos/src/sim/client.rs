@@ -48,6 +48,8 @@ pub(super) struct Client {
     pub(super) testament: Option<Testament>,
     pub(super) receive_maximum: u16,
     pub(super) pings: bool,
+    /// The only node that it connects to.
+    pub(super) home: Option<usize>,
     /// Its connection.
     pub(super) link: Option<u64>,
     /// CONNACK has come.
@@ -72,6 +74,7 @@ impl Client {
             testament: None,
             receive_maximum: 0,
             pings: false,
+            home: None,
             link: None,
             online: false,
             goodbye: false,
@@ -186,10 +189,15 @@ impl Client {
 
     /// PINGREQ, when it is time.
     pub(super) fn ping(&mut self, now: u64, out: &mut Vec<u8>) {
-        if self.pings && self.online && !self.goodbye && now >= self.ping_at {
+        if self.restless(now) {
             self.ping_at = now + PING_MICROS;
             wire::ping(out);
         }
+    }
+
+    /// A PINGREQ is due.
+    pub(super) fn restless(&self, now: u64) -> bool {
+        self.pings && self.online && !self.goodbye && now >= self.ping_at
     }
 
     /// Nothing is under way from it.

@@ -1,16 +1,39 @@
-//! Time as the scheduler says: it moves when it is told to, and the wall clock may jump.
+//! Time as the scheduler says: it moves when it is told to, and the wall clock of a node may jump or run off.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use holdfast_node::clock::Clock;
 
 /// Milliseconds since 1970 at which every simulation begins.
-const EPOCH_MS: u64 = 1_700_000_000_000;
+pub(super) const EPOCH_MS: u64 = 1_700_000_000_000;
+/// Parts of a clock's rate.
+const MILLION: i64 = 1_000_000;
 
-/// A clock without a machine behind it.
+/// The time of the world, in which everything happens.
+#[derive(Default)]
+pub(super) struct Time(AtomicU64);
+
+impl Time {
+    /// Microseconds since the beginning.
+    pub(super) fn micros(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Time goes on.
+    pub(super) fn advance(&self, micros: u64) {
+        self.0.fetch_add(micros, Ordering::Relaxed);
+    }
+}
+
+/// The clock of one node.
 pub(super) struct SimClock {
-    micros: AtomicU64,
+    time: Arc<Time>,
+    /// When the process started, by the time of the world.
+    born: AtomicU64,
+    /// How much faster than the world the monotonic clock runs, parts in a million.
+    drift: AtomicI64,
     /// Where the wall clock stands when no time has passed, milliseconds.
     wall_base: AtomicU64,
     /// The latest `wall_base` so far.
@@ -18,22 +41,24 @@ pub(super) struct SimClock {
 }
 
 impl SimClock {
-    pub(super) fn new() -> SimClock {
+    pub(super) fn new(time: Arc<Time>) -> SimClock {
         SimClock {
-            micros: AtomicU64::new(0),
+            time,
+            born: AtomicU64::new(0),
+            drift: AtomicI64::new(0),
             wall_base: AtomicU64::new(EPOCH_MS),
             latest_base: AtomicU64::new(EPOCH_MS),
         }
     }
 
-    /// Microseconds since the beginning.
-    pub(super) fn micros(&self) -> u64 {
-        self.micros.load(Ordering::Relaxed)
+    /// A process begins to count.
+    pub(super) fn bear(&self) {
+        self.born.store(self.time.micros(), Ordering::Relaxed);
     }
 
-    /// Time goes on.
-    pub(super) fn advance(&self, micros: u64) {
-        self.micros.fetch_add(micros, Ordering::Relaxed);
+    /// The monotonic clock runs off by so many parts in a million.
+    pub(super) fn set_drift(&self, drift: i64) {
+        self.drift.store(drift, Ordering::Relaxed);
     }
 
     /// The wall clock jumps to `ms` before or after where it would be without any jump.
@@ -51,10 +76,13 @@ impl SimClock {
 
 impl Clock for SimClock {
     fn monotonic(&self) -> Duration {
-        Duration::from_micros(self.micros())
+        let lived = self.time.micros() - self.born.load(Ordering::Relaxed);
+        let drift = self.drift.load(Ordering::Relaxed);
+        let ahead = i64::try_from(lived).unwrap_or(i64::MAX) / MILLION * drift;
+        Duration::from_micros(lived.saturating_add_signed(ahead))
     }
 
     fn wall(&self) -> u64 {
-        self.wall_base.load(Ordering::Relaxed) + self.micros() / 1_000
+        self.wall_base.load(Ordering::Relaxed) + self.time.micros() / 1_000
     }
 }

@@ -1,13 +1,13 @@
 //! A disk that loses power between two writes, fails a sync, is slow, or has no room.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use holdfast_node::log::store::{Batch, Range, Space, Visit};
 use holdfast_node::log::{MemoryStore, Store, StoreError, Usage};
 
-use super::clock::SimClock;
+use super::clock::Time;
 
 /// Free bytes of a disk that has room.
 const ROOMY: u64 = 1 << 40;
@@ -29,13 +29,28 @@ struct Weather {
 /// A [`MemoryStore`] under weather.
 pub(super) struct SimDisk {
     store: MemoryStore,
-    clock: Arc<SimClock>,
+    /// The time that a sync takes, where there is one node: the world waits for it.
+    time: Option<Arc<Time>>,
+    /// Microseconds that the node has to wait for syncs, where others go on meanwhile.
+    owed: AtomicU64,
     weather: Mutex<Weather>,
 }
 
 impl SimDisk {
-    pub(super) fn new(clock: Arc<SimClock>) -> SimDisk {
-        SimDisk { store: MemoryStore::new(), clock, weather: Mutex::new(Weather::default()) }
+    /// `time`: the whole world waits for this disk.
+    pub(super) fn new(time: Option<Arc<Time>>) -> SimDisk {
+        let (store, weather) = (MemoryStore::new(), Mutex::new(Weather::default()));
+        SimDisk { store, time, owed: AtomicU64::new(0), weather }
+    }
+
+    /// Microseconds of syncs since the last call of [`SimDisk::pay`].
+    pub(super) fn owed(&self) -> u64 {
+        self.owed.load(Ordering::Relaxed)
+    }
+
+    /// The node has begun to wait for its syncs.
+    pub(super) fn pay(&self) -> u64 {
+        self.owed.swap(0, Ordering::Relaxed)
     }
 
     /// After this many writes each write fails, as after a power cut.
@@ -104,7 +119,11 @@ impl SimDisk {
 impl Store for SimDisk {
     fn write_log(&self, batch: &Batch, sync: bool) -> Result<(), StoreError> {
         if sync {
-            self.clock.advance(self.with(|weather| weather.sync_micros));
+            let micros = self.with(|weather| weather.sync_micros);
+            match &self.time {
+                Some(time) => time.advance(micros),
+                None => drop(self.owed.fetch_add(micros, Ordering::Relaxed)),
+            }
         }
         self.write(|store| store.write_log(batch, sync))
     }

@@ -11,6 +11,8 @@ pub(super) struct Link {
     pub(super) client: usize,
     /// Client identifier that it says.
     pub(super) client_id: String,
+    /// Index of the node.
+    pub(super) host: usize,
     pub(super) worker: usize,
     /// The worker's name for it, while the worker knows it.
     pub(super) key: Option<ConnectionKey>,
@@ -29,12 +31,13 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(client: usize, client_id: &str, worker: usize) -> Link {
+    pub(super) fn new(client: usize, client_id: &str, (host, worker): (usize, usize)) -> Link {
         let client_id = client_id.to_owned();
         let (up, down) = (Vec::new(), Vec::new());
         Link {
             client,
             client_id,
+            host,
             worker,
             key: None,
             up,

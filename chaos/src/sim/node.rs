@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use holdfast_node::catchup::Catchup;
 use holdfast_node::clock::Clock;
+use holdfast_node::cluster::link::{Alone, Net};
 use holdfast_node::hub::{self, Hub, Plan};
 use holdfast_node::log::{Reader, Store};
 use holdfast_node::mail::{ConnectionKey, Event, Mailbox, Read, Request};
@@ -16,9 +17,10 @@ use holdfast_node::metrics::Counters;
 use holdfast_node::route::Route;
 use holdfast_node::worker::{Now, Outgoing, Place, Tally, Worker};
 
-use super::clock::SimClock;
+use super::clock::{SimClock, Time};
 use super::disk::SimDisk;
 use super::link::Link;
+use super::net::{Ether, SimNet};
 use super::plan::Build;
 
 /// Connections by number.
@@ -38,6 +40,8 @@ enum Parcel {
 struct Thread {
     worker: Worker,
     inbox: Arc<Mailbox<Event>>,
+    /// Taken out of the inbox, and not handled yet.
+    events: Vec<Event>,
     parcels: VecDeque<Parcel>,
     unsettled: bool,
     ticked_at: u64,
@@ -45,27 +49,50 @@ struct Thread {
     slots: Vec<Option<u64>>,
 }
 
+/// What a node stands on.
+#[derive(Clone)]
+pub(super) struct Ground {
+    pub(super) time: Arc<Time>,
+    pub(super) clock: Arc<SimClock>,
+    pub(super) disk: Arc<SimDisk>,
+    /// The net, and the node's index in it.
+    pub(super) ether: Option<(Arc<Ether>, usize)>,
+}
+
+impl Ground {
+    fn net(&self) -> Box<dyn Net + Send> {
+        match self.ether.clone() {
+            None => Box::new(Alone),
+            Some((ether, node)) => {
+                let (time, disk) = (Arc::clone(&self.time), Arc::clone(&self.disk));
+                Box::new(SimNet { ether, time, disk, node })
+            }
+        }
+    }
+}
+
 pub(super) struct Node {
     hub: Hub,
     hub_inbox: Arc<Mailbox<Request>>,
+    requests: Vec<Request>,
     hub_at: u64,
+    /// The hub waits for its disk until then, and nobody hears from it before.
+    busy_until: u64,
     catchup: Catchup,
     reads: Arc<Mailbox<Read>>,
+    wanted: Vec<Read>,
     threads: Vec<Thread>,
-    clock: Arc<SimClock>,
+    ground: Ground,
+    /// It serves, or did once: clients can connect.
+    pub(super) open: bool,
     pub(super) reader: Reader,
     pub(super) route: Route,
 }
 
 impl Node {
-    /// From a disk to a serving node.
-    pub(super) fn open(
-        build: &Build,
-        disk: &Arc<SimDisk>,
-        clock: &Arc<SimClock>,
-        seed: u64,
-    ) -> Result<Node, String> {
-        let store: Arc<dyn Store> = Arc::clone(disk) as Arc<dyn Store>;
+    /// From a disk to a node; one that is alone serves.
+    pub(super) fn open(build: &Build, ground: &Ground, seed: u64) -> Result<Node, String> {
+        let store: Arc<dyn Store> = Arc::clone(&ground.disk) as Arc<dyn Store>;
         let hub_inbox = Arc::new(Mailbox::blocking());
         let inboxes: Vec<Arc<Mailbox<Event>>> =
             (0..build.workers).map(|_| Arc::new(Mailbox::blocking())).collect();
@@ -75,76 +102,116 @@ impl Node {
             log: build.log.clone(),
             seed,
             limits: build.limits,
-            replicas: 1,
-            clock: Arc::clone(clock) as Arc<dyn Clock>,
+            replicas: build.members.len().max(1) as u32,
+            clock: Arc::clone(&ground.clock) as Arc<dyn Clock>,
             inbox: Arc::clone(&hub_inbox),
             workers: inboxes.clone(),
             flush_beside: false,
             fsync: "always".to_owned(),
             fault: build.fault,
             advertised: String::new(),
-            members: Vec::new(),
-            net: Box::new(holdfast_node::cluster::link::Alone),
+            members: build.members.clone(),
+            net: ground.net(),
             answer: Box::new(|_| None),
-            lease: std::time::Duration::from_secs(6),
+            lease: build.lease,
         })
         .map_err(|error| holdfast_node::start::chain(&error))?;
-        let (route, reader) = (opened.route, opened.reader);
+        let (route, reader, open) = (opened.route, opened.reader, opened.hub.serving());
         let reads = Arc::new(Mailbox::blocking());
         let stop = Arc::new(AtomicBool::new(false));
         let catchup =
             Catchup::new(reader.clone(), Arc::clone(&reads), inboxes.clone(), route.partitions(), stop);
-        let greeted = Arc::new(AtomicUsize::new(0));
-        let threads = (0u32..).zip(inboxes).map(|(number, inbox)| {
-            let place = Place {
-                worker: number,
-                workers: build.workers,
-                node: opened.hub.node(),
-                boot: opened.boot,
-                route,
-                board: Arc::clone(&opened.board),
-                greeted: Arc::clone(&greeted),
-            };
+        let place = Place {
+            worker: 0,
+            workers: build.workers,
+            node: opened.hub.node(),
+            boot: opened.boot,
+            route,
+            board: Arc::clone(&opened.board),
+            greeted: Arc::new(AtomicUsize::new(0)),
+        };
+        let threads = (0u32..).zip(inboxes).map(|(worker, inbox)| {
+            let place = Place { worker, ..place.clone() };
             let worker = Worker::new(place, Arc::clone(&build.settings), Tally::new(Counters::new()));
-            let (parcels, slots) = (VecDeque::new(), Vec::new());
-            Thread { worker, inbox, parcels, unsettled: false, ticked_at: 0, slots }
+            let (events, parcels, slots) = (Vec::new(), VecDeque::new(), Vec::new());
+            Thread { worker, inbox, events, parcels, unsettled: false, ticked_at: 0, slots }
         });
         let threads = threads.collect();
-        let clock = Arc::clone(clock);
-        Ok(Node { hub: opened.hub, hub_inbox, hub_at: 0, catchup, reads, threads, clock, reader, route })
+        Ok(Node {
+            hub: opened.hub,
+            hub_inbox,
+            requests: Vec::new(),
+            hub_at: 0,
+            busy_until: 0,
+            catchup,
+            reads,
+            wanted: Vec::new(),
+            threads,
+            ground: ground.clone(),
+            open,
+            reader,
+            route,
+        })
+    }
+
+    pub(super) fn serves(&self) -> bool {
+        self.hub.serving()
     }
 
     pub(super) fn workers(&self) -> usize {
         self.threads.len()
     }
 
+    /// The hub has something to do.
+    pub(super) fn hub_due(&mut self) -> bool {
+        fill(&self.hub_inbox, &mut self.requests);
+        let now = self.ground.time.micros();
+        let net = || self.ground.ether.as_ref().is_some_and(|(ether, node)| ether.due(*node, now));
+        now >= self.busy_until && (!self.requests.is_empty() || now >= self.hub_at || net())
+    }
+
     /// One turn of the hub; `false` where there was nothing to do. An error ends the node.
     pub(super) fn hub_turn(&mut self) -> Result<bool, String> {
-        let mut requests = Vec::new();
-        self.hub_inbox.take(&mut requests);
-        let now = self.clock.micros();
-        if requests.is_empty() && now < self.hub_at {
+        if !self.hub_due() {
             return Ok(false);
         }
+        let now = self.ground.time.micros();
         self.hub_at = now + TICK_MICROS;
-        let turned = self.hub.turn(&mut requests);
+        let turned = self.hub.turn(&mut self.requests);
+        self.busy_until = now + self.ground.disk.pay();
+        self.open |= self.hub.serving();
         turned.map(|()| true).map_err(|error| holdfast_node::start::chain(&error))
+    }
+
+    /// Somebody waits for the log reader.
+    pub(super) fn catchup_due(&mut self) -> bool {
+        fill(&self.reads, &mut self.wanted);
+        !self.wanted.is_empty()
     }
 
     /// One turn of the log reader; `false` where nobody waited for it.
     pub(super) fn catchup_turn(&mut self) -> Result<bool, String> {
-        let mut reads = Vec::new();
-        self.reads.take(&mut reads);
-        let any = !reads.is_empty();
-        let turned = self.catchup.turn(&mut reads);
+        let any = self.catchup_due();
+        let turned = self.catchup.turn(&mut self.wanted);
         turned.map(|()| any).map_err(|error| holdfast_node::start::chain(&error))
+    }
+
+    /// A worker has something to do.
+    pub(super) fn worker_due(&mut self, number: usize) -> bool {
+        let (now, busy) = (self.ground.time.micros(), self.busy_until);
+        let thread = &mut self.threads[number];
+        thread.hear(now >= busy);
+        !thread.events.is_empty()
+            || !thread.parcels.is_empty()
+            || thread.unsettled
+            || now >= thread.ticked_at + TICK_MICROS
     }
 
     /// One piece of a worker's work: `choice` decides what, where there is more than one thing to do. `false`:
     /// there was none.
     pub(super) fn worker_turn(&mut self, number: usize, choice: u64, links: &mut Links) -> bool {
         self.set_now(number);
-        let now = self.clock.micros();
+        let (now, busy) = (self.ground.time.micros(), self.busy_until);
         let thread = &mut self.threads[number];
         if let Some(parcel) = thread.parcels.pop_front() {
             self.send(number, parcel, links);
@@ -157,14 +224,13 @@ impl Node {
         } else if thread.unsettled && choice.is_multiple_of(2) {
             self.settle(number);
         } else {
-            let mut events = Vec::new();
-            thread.inbox.take(&mut events);
-            if events.is_empty() && thread.unsettled {
+            thread.hear(now >= busy);
+            if thread.events.is_empty() && thread.unsettled {
                 self.settle(number);
             } else {
-                let any = !events.is_empty();
+                let any = !thread.events.is_empty();
                 thread.unsettled |= any;
-                events.drain(..).for_each(|event| thread.worker.event(event));
+                thread.events.drain(..).for_each(|event| thread.worker.event(event));
                 return any;
             }
         }
@@ -178,7 +244,9 @@ impl Node {
     }
 
     fn set_now(&mut self, number: usize) {
-        let (monotonic, wall) = (self.clock.micros() / 1_000, self.clock.wall());
+        let clock = &self.ground.clock;
+        let monotonic = u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+        let wall = clock.wall();
         self.threads[number].worker.now = Now { monotonic, wall };
     }
 
@@ -230,6 +298,21 @@ impl Node {
         (link.key, link.accepted) = (Some(key), true);
     }
 
+    /// The worker would do something about a connection, if it looked at its socket now.
+    pub(super) fn readable(&mut self, link: &Link) -> bool {
+        let thread = &mut self.threads[link.worker];
+        // A worker ends its turn before it reads again.
+        if !thread.parcels.is_empty() {
+            return false;
+        }
+        let saturated = thread.worker.saturated();
+        let Some(key) = link.key else { return !link.accepted };
+        let Some(conn) = thread.worker.conn(key) else { return false };
+        let writable = conn.blocked && (link.room() > 0 || link.abandoned && link.ended);
+        let waits = !link.up.is_empty() || link.ended || conn.stalled && !conn.partial.is_empty();
+        writable || waits && !conn.deaf() && !saturated
+    }
+
     /// The worker reads up to `bytes` of what a client has sent, or the end.
     pub(super) fn read(&mut self, number: u64, bytes: usize, links: &mut Links) {
         let Some(link) = links.get_mut(&number) else { return };
@@ -261,10 +344,11 @@ impl Node {
         thread.input(key, &read);
     }
 
-    /// Notes which connections began or ceased to be served: (number, whether it is).
+    /// Notes which of this node's connections began or ceased to be served: (number, whether it is).
     pub(super) fn look(&mut self, links: &mut Links) -> Vec<(u64, bool)> {
+        let host = self.ground.ether.as_ref().map_or(0, |(_, node)| *node);
         let mut changed = Vec::new();
-        for (number, link) in links.iter_mut() {
+        for (number, link) in links.iter_mut().filter(|(_, link)| link.host == host) {
             let worker = self.threads.get_mut(link.worker).map(|thread| &mut thread.worker);
             let conn = link.key.and_then(|key| worker.and_then(|worker| worker.conn(key)));
             let open = conn.is_some_and(|conn| conn.session().is_some());
@@ -303,6 +387,13 @@ impl Node {
 }
 
 impl Thread {
+    /// Takes in what has come, if it can be heard.
+    fn hear(&mut self, heard: bool) {
+        if heard {
+            fill(&self.inbox, &mut self.events);
+        }
+    }
+
     fn input(&mut self, key: ConnectionKey, bytes: &[u8]) {
         let used = self.worker.input(key, bytes);
         if let Some(conn) = self.worker.conn(key)
@@ -350,4 +441,11 @@ impl Thread {
         }
         self.unsettled = true;
     }
+}
+
+/// Moves everything that is in a mailbox to the end of `into`.
+fn fill<T>(mailbox: &Mailbox<T>, into: &mut Vec<T>) {
+    let mut fresh = Vec::new();
+    mailbox.take(&mut fresh);
+    into.append(&mut fresh);
 }

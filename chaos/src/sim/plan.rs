@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_node::cluster::{FORMAT, Identity};
+use holdfast_node::cluster::{FORMAT, Identity, Member};
 use holdfast_node::codec::Limits as PacketLimits;
 use holdfast_node::config::Fault;
 use holdfast_node::hub::Limits;
@@ -20,11 +20,13 @@ pub(super) struct Build {
     pub(super) settings: Arc<Settings>,
     pub(super) workers: u32,
     pub(super) fault: Option<Fault>,
+    /// The nodes of the cluster; none where there is one.
+    pub(super) members: Vec<Member>,
+    pub(super) lease: Duration,
 }
 
 impl Build {
     pub(super) fn draw(seed: &mut Seed, fault: Option<Fault>) -> Build {
-        let uuid = |number: u8| format!("00000000-0000-4000-8000-{number:012}");
         let identity = Identity {
             format: FORMAT,
             cluster_id: uuid(1),
@@ -65,6 +67,24 @@ impl Build {
             share_window: [1, 4, 64][seed.below(3) as usize],
         };
         let workers = 1 + seed.below(3) as u32;
-        Build { identity, log, limits, settings: Arc::new(settings), workers, fault }
+        let (members, lease) = (Vec::new(), Duration::from_secs(6));
+        Build { identity, log, limits, settings: Arc::new(settings), workers, fault, members, lease }
     }
+
+    /// The same for each node of a cluster.
+    pub(super) fn of_cluster(self, nodes: usize, seed: &mut Seed) -> Vec<Build> {
+        let member = |node: u64| Member { node, uuid: uuid(1 + node), address: format!("node-{node}:7883") };
+        let members: Vec<Member> = (1..=nodes as u64).map(member).collect();
+        let lease = Duration::from_millis([2_500, 4_000, 6_000][seed.below(3) as usize]);
+        let build = |member: &Member| {
+            let (node_id, node_uuid) = (member.node, member.uuid.clone());
+            let identity = Identity { node_id, node_uuid, ..self.identity.clone() };
+            Build { identity, members: members.clone(), lease, ..self.clone() }
+        };
+        members.iter().map(build).collect()
+    }
+}
+
+fn uuid(number: u64) -> String {
+    format!("00000000-0000-4000-8000-{number:012}")
 }

@@ -51,6 +51,12 @@ impl Publisher {
         Publisher { index, qos, retain, level, topics, sent: 0, next_packet_id: 1, flights }
     }
 
+    /// What is in flight, for people.
+    pub(super) fn flights(&self) -> String {
+        let of = |flight: &Flight| format!("{}/{} {:?}", flight.message.topic, flight.message.seq, flight.step);
+        self.flights.iter().map(of).collect::<Vec<_>>().join(" ")
+    }
+
     /// Nothing is in flight.
     pub(super) fn landed(&self) -> bool {
         self.flights.is_empty()

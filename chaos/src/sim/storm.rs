@@ -69,7 +69,7 @@ pub(super) fn rage(world: &mut World, steps: u32) {
         act(world);
         let most = if world.seed.below(50) == 0 { odds.longest_micros } else { 2_000 };
         let micros = world.seed.below(most);
-        world.clock.advance(micros);
+        world.time.advance(micros);
     }
 }
 
@@ -78,16 +78,16 @@ fn fault(world: &mut World, odds: &Odds) {
     let (crash, cut, sync, stop) =
         (roll(odds.crash), roll(odds.cut_writes), roll(odds.fail_sync), roll(odds.stop));
     let (full, slow, jump, leave) = (roll(odds.full), roll(odds.slow), roll(odds.jump), roll(odds.leave));
-    if crash && world.node.is_some() {
-        world.crash();
+    if crash && world.hosts[0].node.is_some() {
+        world.crash(0);
     }
     if cut {
         let (writes, half) = (world.seed.below(40), world.seed.below(2) == 0);
-        world.disk.cut_after(writes, half);
+        world.hosts[0].ground.disk.cut_after(writes, half);
         world.recorder.record(What::Weather("the power will go"));
     }
     if sync {
-        world.disk.fail_sync();
+        world.hosts[0].ground.disk.fail_sync();
         world.recorder.record(What::Weather("the next sync fails"));
     }
     if stop {
@@ -95,17 +95,17 @@ fn fault(world: &mut World, odds: &Odds) {
     }
     if full {
         let full = world.seed.below(2) == 0;
-        world.disk.set_full(full);
+        world.hosts[0].ground.disk.set_full(full);
         world.recorder.record(What::Weather(if full { "the disk is full" } else { "the disk has room" }));
     }
     if slow {
         let micros = world.seed.below(200_000) * world.seed.below(2);
-        world.disk.set_sync_micros(micros);
+        world.hosts[0].ground.disk.set_sync_micros(micros);
     }
     if jump {
         world.counts.jumps += 1;
         let ms = world.seed.below(2 * JUMP_MS) as i64 - JUMP_MS as i64;
-        world.clock.jump(ms);
+        world.hosts[0].ground.clock.jump(ms);
         world.recorder.record(What::Weather("the wall clock jumps"));
     }
     if leave {
@@ -115,7 +115,7 @@ fn fault(world: &mut World, odds: &Odds) {
 }
 
 /// A client goes, in one of the ways there are.
-fn leave(world: &mut World, client: usize) {
+pub(super) fn leave(world: &mut World, client: usize) {
     let way = world.seed.below(5);
     let away = if world.seed.below(2) == 0 { 0 } else { world.seed.below(400_000) };
     match way {
@@ -135,7 +135,7 @@ fn leave(world: &mut World, client: usize) {
             world.cut(client, false, way == 3);
         }
     }
-    world.clients[client].back_at = world.clock.micros() + away;
+    world.clients[client].back_at = world.now() + away;
 }
 
 /// One thing that happens in any weather. What there is nothing to do for costs no step.
@@ -161,19 +161,19 @@ fn tried(world: &mut World) -> bool {
             let found = pick(world.links.keys().copied().filter(|link| arrived(world, *link)), one);
             found.map(|link| world.receive(link, bytes)).is_some()
         }
-        45..=69 => world.worker((one % 64) as usize, one >> 32),
-        70..=79 => world.hub(),
-        80..=83 => world.catchup(),
+        45..=69 => world.worker(0, (one % 64) as usize, one >> 32),
+        70..=79 => world.hub(0),
+        80..=83 => world.catchup(0),
         84..=91 => (0..=one % 3).any(|_| world.publish((one >> 8) as usize % cast::PUBLISHING)),
         92..=98 => {
-            let now = world.clock.micros();
+            let now = world.now();
             let absent = |at: &usize| world.clients[*at].link.is_none() && world.clients[*at].back_at <= now;
             let found = pick((0..world.clients.len()).filter(absent).map(|client| client as u64), one);
             found.is_some_and(|client| world.connect(client as usize))
         }
         _ => {
             match one % 8 {
-                0 => world.read_log(),
+                0 => world.read_log(0),
                 // The reader comes and goes, to see what is retained.
                 1 => leave(world, world.clients.len() - 1),
                 _ => {
@@ -204,12 +204,12 @@ fn pick(from: impl Iterator<Item = u64> + Clone, chance: u64) -> Option<u64> {
 /// Everything heals; everybody comes back and gets what is due within a bounded time.
 pub(super) fn drain(world: &mut World) {
     world.recorder.record(What::Weather("calm"));
-    world.disk.set_full(false);
-    world.disk.set_sync_micros(0);
-    world.clock.heal();
-    if world.disk.may_fail() {
+    world.hosts[0].ground.disk.set_full(false);
+    world.hosts[0].ground.disk.set_sync_micros(0);
+    world.hosts[0].ground.clock.heal();
+    if world.hosts[0].ground.disk.may_fail() {
         // The failure that was asked for has not come yet.
-        world.crash();
+        world.crash(0);
     }
     for client in 0..world.clients.len() {
         world.clients[client].back_at = 0;
@@ -228,18 +228,18 @@ pub(super) fn drain(world: &mut World) {
     }
     world.clients.push(cast::reader("last-reader", true));
     calm(world, "the last reader");
-    world.read_log();
+    world.read_log(0);
 }
 
 /// Until nothing is in flight and nothing has arrived for a while.
 fn calm(world: &mut World, who: &str) {
-    let mut seen = (world.recorder.delivered, world.clock.micros());
+    let mut seen = (world.recorder.delivered, world.now());
     for _ in 0..CALM_ROUNDS {
         world.pump(CALM_MICROS);
         if !world.failures.is_empty() {
             return;
         }
-        let now = world.clock.micros();
+        let now = world.now();
         if world.recorder.delivered != seen.0 || !world.clients.iter().all(|client| client.calm()) {
             seen = (world.recorder.delivered, now);
         }

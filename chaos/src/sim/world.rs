@@ -1,22 +1,21 @@
-//! The world of one simulation: a node, its disk, clients, and the connections between them.
+//! The world of one simulation: nodes and their disks, clients, and the connections between them.
 
 use std::sync::Arc;
 
 use super::cast;
 use super::client::{Client, Role};
-use super::clock::SimClock;
-use super::disk::SimDisk;
+use super::clock::Time;
+use super::host::Host;
 use super::link::Link;
+use super::net::{Ether, Manners};
 use super::node::{Links, Node};
+use super::owner::Owners;
 use super::plan::Build;
 use super::recorder::Recorder;
+use super::trace;
 use crate::history::What;
 use crate::seed::Seed;
 use holdfast_node::config::Fault;
-use holdfast_node::log::Offset;
-
-/// Bytes of entries read at once to see that they are what they were.
-const ENTRY_BYTES: u64 = 1 << 20;
 
 /// What a simulation counted that is not in its history.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,113 +25,130 @@ pub(super) struct Counts {
     pub(super) stops: u32,
     pub(super) takeovers: u32,
     pub(super) jumps: u32,
+    pub(super) cuts: u32,
+    pub(super) freezes: u32,
     pub(super) entries: u64,
 }
 
 pub(super) struct World {
     pub(super) seed: Seed,
-    pub(super) clock: Arc<SimClock>,
-    pub(super) disk: Arc<SimDisk>,
-    build: Build,
-    pub(super) node: Option<Node>,
+    pub(super) time: Arc<Time>,
+    pub(super) hosts: Vec<Host>,
+    /// The net between the nodes, where there are several.
+    pub(super) ether: Option<Arc<Ether>>,
     pub(super) links: Links,
     next_link: u64,
     pub(super) clients: Vec<Client>,
     pub(super) recorder: Recorder,
     pub(super) counts: Counts,
+    pub(super) owners: Owners,
     /// The disk may have no room.
     pub(super) may_be_full: bool,
-    /// When the node comes back, microseconds.
-    pub(super) start_at: u64,
-    /// Offsets up to which the log has been read, by partition.
-    read_up_to: Vec<u64>,
+    /// The node whose wall clock may be wrong.
+    pub(super) skewed: usize,
     /// What must never happen and is in no history.
     pub(super) failures: Vec<String>,
 }
 
 impl World {
-    pub(super) fn new(seed: u64, fault: Option<Fault>) -> World {
+    pub(super) fn new(seed: u64, nodes: usize, fault: Option<Fault>) -> World {
         let mut seed = Seed::new(seed);
         let build = Build::draw(&mut seed, fault);
-        let clock = Arc::new(SimClock::new());
+        let time = Arc::new(Time::default());
         let history = cast::facts();
         let may_be_full = seed.below(2) == 0;
-        let clients = cast::clients(&history, may_be_full, &mut seed);
+        let mut clients = cast::clients(&history, may_be_full, &mut seed);
+        let (ether, hosts) = if nodes > 1 {
+            let ether = Arc::new(Ether::new(nodes, Manners::draw(&mut seed), seed.branch()));
+            let builds = build.of_cluster(nodes, &mut seed).into_iter().enumerate();
+            let host = |(at, build)| Host::new(build, &time, Some((Arc::clone(&ether), at)));
+            let hosts = builds.map(host).collect();
+            (Some(ether), hosts)
+        } else {
+            (None, vec![Host::new(build, &time, None)])
+        };
+        if hosts.len() > 1 {
+            // The members of a shared subscription meet at one node.
+            cast::settle_groups(&history, &mut clients);
+        }
+        let skewed = if nodes > 1 { seed.below(nodes as u64) as usize } else { 0 };
         World {
-            disk: Arc::new(SimDisk::new(Arc::clone(&clock))),
-            recorder: Recorder::new(Arc::clone(&clock), history),
-            node: None,
+            recorder: Recorder::new(Arc::clone(&time), history),
+            hosts,
+            ether,
             links: Links::new(),
             next_link: 1,
             clients,
             counts: Counts::default(),
-            start_at: 0,
-            read_up_to: vec![0; usize::from(build.identity.partitions)],
+            owners: Owners::default(),
             failures: Vec::new(),
             may_be_full,
+            skewed,
             seed,
-            clock,
-            build,
+            time,
         }
     }
 
-    /// The node starts, if it is down and may.
+    pub(super) fn now(&self) -> u64 {
+        self.time.micros()
+    }
+
+    /// Nodes start that are down and may.
     pub(super) fn start(&mut self) {
-        if self.node.is_some() || self.clock.micros() < self.start_at {
-            return;
-        }
-        match Node::open(&self.build, &self.disk, &self.clock, self.seed.bits()) {
-            Ok(node) => {
-                self.node = Some(node);
-                self.read_up_to.fill(0);
-                self.read_log();
+        for host in 0..self.hosts.len() {
+            if self.hosts[host].node.is_some() || self.now() < self.hosts[host].start_at {
+                continue;
             }
-            Err(error) => {
-                self.counts.failed_starts += 1;
-                self.ended(&error);
+            let seed = self.seed.bits();
+            trace::turn(self.now(), Some(host));
+            match self.hosts[host].open(seed) {
+                Ok(()) => self.read_log(host),
+                Err(error) => {
+                    self.counts.failed_starts += 1;
+                    self.ended(host, &error);
+                }
             }
         }
     }
 
-    /// The node has ended by itself, which it may only when its disk has failed.
-    pub(super) fn ended(&mut self, error: &str) {
-        if !self.disk.may_fail() {
-            self.failures.push(format!("the node ended by itself: {error}"));
+    /// A node has ended by itself, which it may only when its disk has failed.
+    pub(super) fn ended(&mut self, host: usize, error: &str) {
+        if !self.hosts[host].ground.disk.may_fail() {
+            self.failures.push(format!("node {} ended by itself: {error}", host + 1));
         }
-        self.crash();
+        self.crash(host);
     }
 
     /// Power goes, or the process is killed: what was not synced is lost, wholly or in part.
-    pub(super) fn crash(&mut self) {
+    pub(super) fn crash(&mut self, host: usize) {
         self.counts.crashes += 1;
         self.recorder.record(What::Killed(self.counts.crashes));
         let kept = if self.seed.below(3) == 0 { usize::MAX } else { self.seed.below(6) as usize };
-        self.disk.power_cut(kept);
-        self.node = None;
-        self.drop_links();
-        self.start_at = self.clock.micros() + self.seed.below(100_000);
+        self.hosts[host].ground.disk.power_cut(kept);
+        self.hosts[host].close(false);
+        self.drop_links(host);
+        self.hosts[host].start_at = self.now() + self.seed.below(100_000);
     }
 
-    /// The node stops as it is asked to, and starts again later.
+    /// A node that is alone stops as it is asked to, and starts again later.
     pub(super) fn stop(&mut self) {
-        let Some(node) = self.node.take() else { return };
+        let Some(node) = self.hosts[0].node.take() else { return };
         self.counts.stops += 1;
         self.recorder.record(What::Weather("the node is asked to stop"));
         let stopped = node.stop(&mut self.links);
-        self.drop_links();
+        self.drop_links(0);
         match stopped {
-            Ok(()) => self.disk.power_cut(0),
-            Err(error) => self.ended(&error),
+            Ok(()) => self.hosts[0].ground.disk.power_cut(0),
+            Err(error) => self.ended(0, &error),
         }
-        self.start_at = self.clock.micros() + self.seed.below(100_000);
+        self.hosts[0].start_at = self.now() + self.seed.below(100_000);
     }
 
     /// The node's ends of all connections are gone; what it wrote may still arrive, in part.
-    fn drop_links(&mut self) {
-        for (number, link) in &mut self.links {
+    pub(super) fn drop_links(&mut self, host: usize) {
+        for (number, link) in self.links.iter_mut().filter(|(_, link)| link.host == host) {
             if std::mem::take(&mut link.open) {
-                let (client, connection) = (link.client_id.clone(), *number);
-                self.recorder.record(What::Closed { client, connection });
+                self.owners.closed(&link.client_id, *number, &mut self.recorder);
             }
             (link.key, link.accepted) = (None, true);
             let kept = self.seed.below(link.down.len() as u64 + 1) as usize;
@@ -141,16 +157,24 @@ impl World {
         }
     }
 
-    /// A client opens a connection; `false` where it cannot.
+    /// A client opens a connection to one of the nodes; `false` where it cannot.
     pub(super) fn connect(&mut self, client: usize) -> bool {
-        let Some(node) = &self.node else { return false };
+        let hosts: Vec<usize> = (0..self.hosts.len()).filter(|host| self.hosts[*host].welcomes()).collect();
+        let host = match (&*hosts, self.clients[client].home) {
+            ([], _) => return false,
+            (hosts, Some(home)) if hosts.contains(&home) => home,
+            (_, Some(_)) => return false,
+            ([one], None) => *one,
+            (hosts, None) => hosts[self.seed.below(hosts.len() as u64) as usize],
+        };
+        let Some(node) = &self.hosts[host].node else { return false };
         if self.clients[client].link.is_some() || self.clients[client].retired {
             return false;
         }
         let number = self.next_link;
         self.next_link += 1;
         let worker = self.seed.below(node.workers() as u64) as usize;
-        let mut link = Link::new(client, &self.clients[client].name, worker);
+        let mut link = Link::new(client, &self.clients[client].name, (host, worker));
         link.up = self.clients[client].connect(number, &mut self.recorder);
         self.links.insert(number, link);
         true
@@ -170,53 +194,56 @@ impl World {
 
     /// The worker takes a connection in, or reads from it.
     pub(super) fn serve(&mut self, number: u64, bytes: usize) {
-        let Some(node) = &mut self.node else { return };
+        let Some(host) = self.links.get(&number).map(|link| link.host) else { return };
+        let Some(node) = &mut self.hosts[host].node else { return };
         if self.links.get(&number).is_some_and(|link| !link.accepted) {
             node.accept(number, &mut self.links);
         }
         node.read(number, bytes, &mut self.links);
-        self.look();
+        self.look(host);
     }
 
     /// A piece of a worker's work; `false` where there was none.
-    pub(super) fn worker(&mut self, worker: usize, choice: u64) -> bool {
-        let Some(node) = &mut self.node else { return false };
+    pub(super) fn worker(&mut self, host: usize, worker: usize, choice: u64) -> bool {
+        trace::turn(self.now(), Some(host));
+        let Some(node) = &mut self.hosts[host].node else { return false };
         let worked = node.worker_turn(worker % node.workers(), choice, &mut self.links);
-        self.look();
+        self.look(host);
         worked
     }
 
-    /// A turn of the hub; `false` where there was nothing to do.
-    pub(super) fn hub(&mut self) -> bool {
-        let turned = self.node.as_mut().map(Node::hub_turn);
-        self.turned(turned)
+    /// A turn of a hub; `false` where there was nothing to do.
+    pub(super) fn hub(&mut self, host: usize) -> bool {
+        trace::turn(self.now(), Some(host));
+        let turned = self.hosts[host].node.as_mut().map(Node::hub_turn);
+        self.turned(host, turned)
     }
 
-    /// A turn of the log reader; `false` where there was nothing to do.
-    pub(super) fn catchup(&mut self) -> bool {
-        let turned = self.node.as_mut().map(Node::catchup_turn);
-        self.turned(turned)
+    /// A turn of a log reader; `false` where there was nothing to do.
+    pub(super) fn catchup(&mut self, host: usize) -> bool {
+        let turned = self.hosts[host].node.as_mut().map(Node::catchup_turn);
+        self.turned(host, turned)
     }
 
-    fn turned(&mut self, turned: Option<Result<bool, String>>) -> bool {
+    fn turned(&mut self, host: usize, turned: Option<Result<bool, String>>) -> bool {
         match turned {
             None => false,
             Some(Ok(worked)) => worked,
             Some(Err(error)) => {
-                self.ended(&error);
+                self.ended(host, &error);
                 true
             }
         }
     }
 
-    fn look(&mut self) {
-        let Some(node) = &mut self.node else { return };
+    fn look(&mut self, host: usize) {
+        let Some(node) = &mut self.hosts[host].node else { return };
         for (connection, open) in node.look(&mut self.links) {
-            let client = self.links[&connection].client_id.clone();
-            self.recorder.record(match open {
-                true => What::Opened { client, connection },
-                false => What::Closed { client, connection },
-            });
+            let client = &self.links[&connection].client_id;
+            match open {
+                true => self.owners.opened(client, (host, connection), &mut self.recorder),
+                false => self.owners.closed(client, connection, &mut self.recorder),
+            }
         }
     }
 
@@ -229,11 +256,12 @@ impl World {
             }
             return;
         }
+        trace::turn(self.time.micros(), None);
         let client = &mut self.clients[link.client];
         let read: Vec<u8> = link.down.drain(..bytes.min(link.down.len())).collect();
         let mut out = Vec::new();
         let heard = client.input(&read, &mut out, &mut self.recorder);
-        client.ping(self.clock.micros(), &mut out);
+        client.ping(self.time.micros(), &mut out);
         link.up.extend_from_slice(&out);
         let over = link.over();
         let at = link.client;
@@ -250,7 +278,7 @@ impl World {
     fn gone(&mut self, client: usize, number: u64) {
         self.cut(client, true, true);
         let pause = self.seed.below(50_000);
-        self.clients[client].back_at = self.clock.micros() + pause;
+        self.clients[client].back_at = self.now() + pause;
         if self.links.get(&number).is_some_and(|link| link.accepted && link.key.is_none()) {
             self.links.remove(&number);
         }
@@ -269,58 +297,44 @@ impl World {
         !out.is_empty()
     }
 
-    /// Reads what is new in the log; all of it after a start.
-    pub(super) fn read_log(&mut self) {
-        let Some(node) = &self.node else { return };
-        for partition in node.route.all_partitions() {
-            let Some((first, end)) = node.reader.bounds(partition.group()) else { continue };
-            let up_to = &mut self.read_up_to[partition.index()];
-            *up_to = (*up_to).max(first.get());
-            while *up_to < end.get() {
-                let entries = match node.reader.read(partition.group(), Offset::new(*up_to), ENTRY_BYTES) {
-                    Ok(entries) => entries,
-                    Err(error) => {
-                        self.failures.push(format!("{partition} at {up_to}: {error}"));
-                        return;
-                    }
-                };
-                let Some(last) = entries.last() else { break };
-                *up_to = last.end().get();
-                for entry in &entries {
-                    self.counts.entries += 1;
-                    let (partition, offset) = (partition.get(), entry.base.get());
-                    let sum = crc32fast::hash(&entry.payload);
+    /// Reads what is new in a node's log; all of it after a start.
+    pub(super) fn read_log(&mut self, host: usize) {
+        match self.hosts[host].read_log() {
+            Ok(sums) => {
+                self.counts.entries += sums.len() as u64;
+                for (partition, offset, sum) in sums {
                     self.recorder.record(What::Entry { partition, offset, sum });
                 }
             }
+            Err(error) => self.failures.push(error),
         }
     }
 
-    /// Everybody does everything there is to do once, nothing goes wrong, and time goes on.
+    /// Everybody of a world with one node does everything there is to do once, nothing goes wrong, and time goes on.
     pub(super) fn pump(&mut self, micros: u64) {
         self.start();
         for client in 0..self.clients.len() {
-            if self.clock.micros() >= self.clients[client].back_at {
+            if self.now() >= self.clients[client].back_at {
                 self.connect(client);
             }
         }
         let numbers: Vec<u64> = self.links.keys().copied().collect();
         numbers.iter().for_each(|number| self.serve(*number, usize::MAX));
         self.settle_workers(true);
-        self.hub();
-        self.catchup();
+        self.hub(0);
+        self.catchup(0);
         self.settle_workers(false);
         numbers.iter().for_each(|number| self.receive(*number, usize::MAX));
-        self.clock.advance(micros);
+        self.time.advance(micros);
     }
 
     fn settle_workers(&mut self, tick: bool) {
-        for worker in 0..self.node.as_ref().map_or(0, Node::workers) {
-            self.worker(worker, if tick { 0 } else { 1 });
-            self.worker(worker, 1);
+        for worker in 0..self.hosts[0].node.as_ref().map_or(0, Node::workers) {
+            self.worker(0, worker, if tick { 0 } else { 1 });
+            self.worker(0, worker, 1);
             for _ in 0..200 {
-                self.worker(worker, 1);
-                if self.node.as_mut().is_none_or(|node| node.worker_idle(worker)) {
+                self.worker(0, worker, 1);
+                if self.hosts[0].node.as_mut().is_none_or(|node| node.worker_idle(worker)) {
                     break;
                 }
             }

@@ -1,0 +1,262 @@
+//! What befalls a cluster: nodes die, stand still and are cut off, links are slow and break, disks and clocks fail.
+
+use super::world::World;
+use crate::history::What;
+
+/// Farthest that a wall clock is from the right time, milliseconds: hours.
+const JUMP_MS: u64 = 5 * 3_600_000;
+/// How long a node is away, stands still or is cut off, microseconds; one of these, at most.
+const SPELLS: [u64; 4] = [50_000, 600_000, 3_000_000, 10_000_000];
+/// Longest sync of a slow disk, microseconds.
+const SLOW_SYNC_MICROS: u64 = 300_000;
+
+/// How often each fault is to come in a storm. Drawn from the seed: some storms are of one kind only.
+pub(super) struct Odds {
+    steps: u64,
+    faults: Vec<(Fault, u64)>,
+    /// One step in so many publishes something.
+    pub(super) publish: u64,
+    /// Microseconds of a step, at most.
+    pub(super) pace: u64,
+}
+
+/// What can go wrong.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    /// A process is killed, or the power goes.
+    Kill,
+    /// All of them at once.
+    KillAll,
+    /// A disk fails after so many writes.
+    CutWrites,
+    FailSync,
+    Full,
+    SlowDisk,
+    /// A process stands still.
+    Freeze,
+    /// A wall clock is set.
+    Jump,
+    /// A node hears nobody, and nobody hears it.
+    Isolate,
+    /// Nothing gets from one node to another.
+    OneWay,
+    /// Between two nodes everything takes long.
+    SlowLink,
+    /// Between two nodes much is lost.
+    Loss,
+    /// A connection between two nodes breaks.
+    Snap,
+    /// A client goes.
+    Leave,
+}
+
+const FAULTS: [(Fault, u64); 14] = [
+    (Fault::Kill, 8),
+    (Fault::KillAll, 1),
+    (Fault::CutWrites, 0),
+    (Fault::FailSync, 0),
+    (Fault::Full, 0),
+    (Fault::SlowDisk, 0),
+    (Fault::Freeze, 0),
+    (Fault::Jump, 0),
+    (Fault::Isolate, 0),
+    (Fault::OneWay, 0),
+    (Fault::SlowLink, 0),
+    (Fault::Loss, 0),
+    (Fault::Snap, 0),
+    (Fault::Leave, 200),
+];
+
+impl Odds {
+    pub(super) fn draw(world: &mut World, steps: u32) -> Odds {
+        let full = world.may_be_full;
+        let mut faults = Vec::new();
+        for (fault, most) in FAULTS {
+            let some = world.seed.below(2) == 0;
+            let times = world.seed.below(most + 1);
+            if some && times > 0 && (full || !matches!(fault, Fault::Full)) {
+                faults.push((fault, times));
+            }
+        }
+        Odds {
+            steps: u64::from(steps),
+            faults,
+            publish: [2, 8, 30][world.seed.below(3) as usize],
+            pace: [300, 2_000, 5_000][world.seed.below(3) as usize],
+        }
+    }
+
+    /// Does what is to happen in one step.
+    pub(super) fn strike(&self, world: &mut World) {
+        for (fault, times) in &self.faults {
+            if world.seed.below(self.steps) < *times {
+                fault.strike(world);
+            }
+        }
+    }
+}
+
+impl Fault {
+    fn strike(self, world: &mut World) {
+        let nodes = world.hosts.len();
+        let one = world.seed.below(nodes as u64) as usize;
+        let other = (one + 1 + world.seed.below(nodes as u64 - 1) as usize) % nodes;
+        let spell = SPELLS[world.seed.below(4) as usize];
+        let micros = world.seed.below(spell);
+        let until = world.now() + micros;
+        match self {
+            Fault::Kill => world.kill(one, until),
+            Fault::KillAll => (0..nodes).for_each(|at| world.kill(at, until)),
+            Fault::CutWrites | Fault::FailSync | Fault::Full | Fault::SlowDisk => self.spoil_disk(world, one),
+            Fault::Freeze => world.freeze(one, until),
+            Fault::Jump => world.jump(),
+            Fault::Isolate | Fault::OneWay | Fault::SlowLink | Fault::Loss | Fault::Snap => {
+                self.strike_net(world, (one, other), until);
+            }
+            Fault::Leave => {
+                let client = world.seed.below(world.clients.len() as u64) as usize;
+                super::storm::leave(world, client);
+            }
+        }
+    }
+
+    fn spoil_disk(self, world: &mut World, node: usize) {
+        let disk = std::sync::Arc::clone(&world.hosts[node].ground.disk);
+        let what = match self {
+            Fault::CutWrites => {
+                let (writes, half) = (world.seed.below(60), world.seed.below(2) == 0);
+                disk.cut_after(writes, half);
+                format!("power of node {} goes after {writes} writes", node + 1)
+            }
+            Fault::FailSync => {
+                disk.fail_sync();
+                format!("the next sync of node {} fails", node + 1)
+            }
+            Fault::Full => {
+                let full = world.seed.below(2) == 0;
+                disk.set_full(full);
+                format!("the disk of node {} {}", node + 1, if full { "is full" } else { "has room" })
+            }
+            _ => {
+                let micros = world.seed.below(SLOW_SYNC_MICROS) * world.seed.below(2);
+                disk.set_sync_micros(micros);
+                format!("a sync of node {} takes {micros} us", node + 1)
+            }
+        };
+        world.tell(what);
+    }
+
+    fn strike_net(self, world: &mut World, (one, other): (usize, usize), until: u64) {
+        let Some(ether) = world.ether.clone() else { return };
+        let now = world.now();
+        let between = format!("nodes {} and {}", one + 1, other + 1);
+        let what = match self {
+            Fault::Isolate => {
+                for at in (0..world.hosts.len()).filter(|at| *at != one) {
+                    ether.cut(one, at, until);
+                    ether.cut(at, one, until);
+                }
+                format!("node {} is alone", one + 1)
+            }
+            Fault::OneWay => {
+                ether.cut(one, other, until);
+                format!("node {} does not reach node {}", one + 1, other + 1)
+            }
+            Fault::SlowLink => {
+                let (least, more) = (world.seed.below(300_000), world.seed.below(300_000));
+                ether.slow((one, other), until, (least, more, 0));
+                ether.slow((other, one), until, (least, more, 0));
+                format!("between {between} it takes {least} us and more")
+            }
+            Fault::Loss => {
+                let loss = world.seed.below(300);
+                ether.slow((one, other), until, (1_000, 1_000, loss));
+                ether.slow((other, one), until, (1_000, 1_000, loss));
+                format!("between {between} {loss} frames of 1000 are lost")
+            }
+            _ => {
+                ether.snap(one, other, now);
+                return world.tell(format!("the connection of {between} breaks"));
+            }
+        };
+        world.counts.cuts += 1;
+        let until = until / 1_000;
+        world.tell(format!("{what}, until {}.{:03} s", until / 1_000, until % 1_000));
+    }
+}
+
+impl World {
+    fn tell(&mut self, what: String) {
+        self.recorder.record(What::Struck(what));
+    }
+
+    fn kill(&mut self, host: usize, until: u64) {
+        if self.hosts[host].node.is_some() {
+            self.tell(format!("node {} is killed", host + 1));
+            self.crash(host);
+            self.hosts[host].start_at = until;
+        }
+    }
+
+    fn freeze(&mut self, host: usize, until: u64) {
+        let Some(ether) = self.ether.clone() else { return };
+        if self.hosts[host].runs() {
+            self.counts.freezes += 1;
+            self.tell(format!("node {} stands still until {} us", host + 1, until));
+            self.hosts[host].frozen_until = until;
+            ether.freeze(host, true);
+        }
+    }
+
+    /// The clock of one node: most clocks are right.
+    fn jump(&mut self) {
+        self.counts.jumps += 1;
+        let ms = self.seed.below(2 * JUMP_MS) as i64 - JUMP_MS as i64;
+        let host = self.skewed;
+        self.hosts[host].ground.clock.jump(ms);
+        self.tell(format!("the clock of node {} is {ms} ms off", host + 1));
+    }
+
+    /// Whoever stood still goes on, and the net looks at its clocks.
+    pub(super) fn attend(&mut self) {
+        let now = self.now();
+        let Some(ether) = &self.ether else { return };
+        for (at, host) in self.hosts.iter_mut().enumerate() {
+            if host.frozen_until > 0 && now >= host.frozen_until {
+                host.frozen_until = 0;
+                ether.freeze(at, false);
+                self.owners.excuse(at, now);
+            }
+        }
+        ether.look(now);
+        self.failures.extend(ether.violations());
+        let lease = self.hosts[0].lease_micros();
+        self.failures.extend(self.owners.overdue(lease, now));
+    }
+
+    /// Everything is well again.
+    pub(super) fn heal(&mut self) {
+        let now = self.now();
+        if let Some(ether) = &self.ether {
+            ether.heal();
+        }
+        for at in 0..self.hosts.len() {
+            let host = &mut self.hosts[at];
+            if host.frozen_until > now {
+                host.frozen_until = now;
+            }
+            host.start_at = host.start_at.min(now);
+            let ground = &host.ground;
+            ground.disk.set_full(false);
+            ground.disk.set_sync_micros(0);
+            ground.clock.heal();
+            if ground.disk.may_fail() {
+                // The failure that was asked for has not come yet.
+                self.crash(at);
+            }
+        }
+        for client in &mut self.clients {
+            client.back_at = 0;
+        }
+    }
+}
