@@ -344,20 +344,20 @@ impl Node {
         thread.input(key, &read);
     }
 
-    /// Notes which of this node's connections began or ceased to be served: (number, whether it is).
-    pub(super) fn look(&mut self, links: &mut Links) -> Vec<(u64, bool)> {
+    /// Notes which of this node's connections began or ceased to be served: (number, epoch of its session if it is).
+    pub(super) fn look(&mut self, links: &mut Links) -> Vec<(u64, Option<u64>)> {
         let host = self.ground.ether.as_ref().map_or(0, |(_, node)| *node);
         let mut changed = Vec::new();
         for (number, link) in links.iter_mut().filter(|(_, link)| link.host == host) {
             let worker = self.threads.get_mut(link.worker).map(|thread| &mut thread.worker);
             let conn = link.key.and_then(|key| worker.and_then(|worker| worker.conn(key)));
-            let open = conn.is_some_and(|conn| conn.session().is_some());
-            if open != std::mem::replace(&mut link.open, open) {
-                changed.push((*number, open));
+            let epoch = conn.and_then(|conn| conn.session()).map(|session| session.epoch);
+            if epoch.is_some() != std::mem::replace(&mut link.open, epoch.is_some()) {
+                changed.push((*number, epoch));
             }
         }
         // A worker lets go before the next one takes over.
-        changed.sort_by_key(|(_, open)| *open);
+        changed.sort_by_key(|(_, epoch)| epoch.is_some());
         changed
     }
 

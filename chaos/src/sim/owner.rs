@@ -9,11 +9,13 @@ use crate::history::What;
 /// How much longer than a lease a connection may live that lost its session, microseconds: threads have their turns.
 const GRACE_MICROS: u64 = 3_000_000;
 
-/// A connection and its node.
+/// A connection that is served.
 #[derive(Clone, Copy)]
-struct Owner {
-    connection: u64,
-    host: usize,
+pub(super) struct Owner {
+    pub(super) host: usize,
+    pub(super) connection: u64,
+    /// A later owner has a higher one.
+    pub(super) epoch: u64,
 }
 
 #[derive(Default)]
@@ -25,13 +27,22 @@ pub(super) struct Owners {
 
 impl Owners {
     /// A node began to serve a connection.
-    pub(super) fn opened(&mut self, client: &str, (host, connection): (usize, u64), to: &mut Recorder) {
-        let older = self.owners.insert(client.to_owned(), Owner { connection, host });
-        if let Some(older) = older.filter(|older| older.host != host) {
-            self.stale.insert(older.connection, (older.host, to.now()));
-            to.record(What::Closed { client: client.to_owned(), connection: older.connection });
+    pub(super) fn opened(&mut self, client: &str, new: Owner, to: &mut Recorder) {
+        let client = client.to_owned();
+        match self.owners.get(&client).filter(|owner| owner.host != new.host) {
+            // It has lost its session to a node that is ahead of its own.
+            Some(owner) if owner.epoch > new.epoch => {
+                self.stale.insert(new.connection, (new.host, to.now()));
+                return;
+            }
+            Some(older) => {
+                self.stale.insert(older.connection, (older.host, to.now()));
+                to.record(What::Closed { client: client.clone(), connection: older.connection });
+            }
+            None => {}
         }
-        to.record(What::Opened { client: client.to_owned(), connection });
+        self.owners.insert(client.clone(), new);
+        to.record(What::Opened { client, connection: new.connection });
     }
 
     /// A node serves a connection no more.
@@ -47,9 +58,15 @@ impl Owners {
         self.stale.values_mut().filter(|(at, _)| *at == host).for_each(|(_, since)| *since = now);
     }
 
-    /// A connection that should have ended by now.
-    pub(super) fn overdue(&self, lease_micros: u64, now: u64) -> Option<String> {
-        let late = self.stale.iter().find(|(_, (_, since))| now > since + lease_micros + GRACE_MICROS)?;
+    /// A connection that should have ended by now, on a node that `runs`.
+    pub(super) fn overdue(
+        &self,
+        runs: impl Fn(usize) -> bool,
+        lease_micros: u64,
+        now: u64,
+    ) -> Option<String> {
+        let late = |host: usize, since: u64| now > since + lease_micros + GRACE_MICROS && runs(host);
+        let late = self.stale.iter().find(|(_, (host, since))| late(*host, *since))?;
         let (connection, (host, since)) = late;
         let since = since / 1_000;
         Some(format!(

@@ -57,13 +57,13 @@ const FAULTS: [(Fault, u64); 14] = [
     (Fault::FailSync, 0),
     (Fault::Full, 0),
     (Fault::SlowDisk, 0),
-    (Fault::Freeze, 0),
+    (Fault::Freeze, 6),
     (Fault::Jump, 0),
-    (Fault::Isolate, 0),
-    (Fault::OneWay, 0),
-    (Fault::SlowLink, 0),
-    (Fault::Loss, 0),
-    (Fault::Snap, 0),
+    (Fault::Isolate, 6),
+    (Fault::OneWay, 6),
+    (Fault::SlowLink, 4),
+    (Fault::Loss, 4),
+    (Fault::Snap, 15),
     (Fault::Leave, 200),
 ];
 
@@ -231,7 +231,7 @@ impl World {
         ether.look(now);
         self.failures.extend(ether.violations());
         let lease = self.hosts[0].lease_micros();
-        self.failures.extend(self.owners.overdue(lease, now));
+        self.failures.extend(self.owners.overdue(|at| self.hosts[at].runs(), lease, now));
     }
 
     /// Everything is well again.

@@ -9,7 +9,7 @@ use super::host::Host;
 use super::link::Link;
 use super::net::{Ether, Manners};
 use super::node::{Links, Node};
-use super::owner::Owners;
+use super::owner::{Owner, Owners};
 use super::plan::Build;
 use super::recorder::Recorder;
 use super::trace;
@@ -238,11 +238,13 @@ impl World {
 
     fn look(&mut self, host: usize) {
         let Some(node) = &mut self.hosts[host].node else { return };
-        for (connection, open) in node.look(&mut self.links) {
+        for (connection, epoch) in node.look(&mut self.links) {
             let client = &self.links[&connection].client_id;
-            match open {
-                true => self.owners.opened(client, (host, connection), &mut self.recorder),
-                false => self.owners.closed(client, connection, &mut self.recorder),
+            match epoch {
+                Some(epoch) => {
+                    self.owners.opened(client, Owner { host, connection, epoch }, &mut self.recorder);
+                }
+                None => self.owners.closed(client, connection, &mut self.recorder),
             }
         }
     }
