@@ -1,15 +1,13 @@
-//! Time as the scheduler says: it moves when it is told to, and the wall clock of a node may jump or run off.
+//! Time as the scheduler says: it moves when it is told to, and the wall clock of a node may jump.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use holdfast_node::clock::Clock;
 
 /// Milliseconds since 1970 at which every simulation begins.
 pub(super) const EPOCH_MS: u64 = 1_700_000_000_000;
-/// Parts of a clock's rate.
-const MILLION: i64 = 1_000_000;
 
 /// The time of the world, in which everything happens.
 #[derive(Default)]
@@ -32,8 +30,6 @@ pub(super) struct SimClock {
     time: Arc<Time>,
     /// When the process started, by the time of the world.
     born: AtomicU64,
-    /// How much faster than the world the monotonic clock runs, parts in a million.
-    drift: AtomicI64,
     /// Where the wall clock stands when no time has passed, milliseconds.
     wall_base: AtomicU64,
     /// The latest `wall_base` so far.
@@ -45,7 +41,6 @@ impl SimClock {
         SimClock {
             time,
             born: AtomicU64::new(0),
-            drift: AtomicI64::new(0),
             wall_base: AtomicU64::new(EPOCH_MS),
             latest_base: AtomicU64::new(EPOCH_MS),
         }
@@ -54,11 +49,6 @@ impl SimClock {
     /// A process begins to count.
     pub(super) fn bear(&self) {
         self.born.store(self.time.micros(), Ordering::Relaxed);
-    }
-
-    /// The monotonic clock runs off by so many parts in a million.
-    pub(super) fn set_drift(&self, drift: i64) {
-        self.drift.store(drift, Ordering::Relaxed);
     }
 
     /// The wall clock jumps to `ms` before or after where it would be without any jump.
@@ -76,10 +66,7 @@ impl SimClock {
 
 impl Clock for SimClock {
     fn monotonic(&self) -> Duration {
-        let lived = self.time.micros() - self.born.load(Ordering::Relaxed);
-        let drift = self.drift.load(Ordering::Relaxed);
-        let ahead = i64::try_from(lived).unwrap_or(i64::MAX) / MILLION * drift;
-        Duration::from_micros(lived.saturating_add_signed(ahead))
+        Duration::from_micros(self.time.micros() - self.born.load(Ordering::Relaxed))
     }
 
     fn wall(&self) -> u64 {

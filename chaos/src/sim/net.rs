@@ -283,7 +283,13 @@ impl State {
         inbox.insert(place, (at, item));
     }
 
-    fn send(&mut self, (from, to): (usize, usize), lane: Lane, frame: &Frame, now: u64) -> Result<(), Unsent> {
+    fn send(
+        &mut self,
+        (from, to): (usize, usize),
+        lane: Lane,
+        frame: &Frame,
+        now: u64,
+    ) -> Result<(), Unsent> {
         // Each end sends as soon as it knows of a connection, and for as long as it believes in it.
         if self.wires[self.at(to, from)].live == 0 {
             return Err(Unsent::Away);

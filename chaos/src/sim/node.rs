@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use holdfast_node::catchup::Catchup;
 use holdfast_node::clock::Clock;
@@ -83,6 +83,8 @@ pub(super) struct Node {
     wanted: Vec<Read>,
     threads: Vec<Thread>,
     ground: Ground,
+    /// How far group time is ahead of the monotonic clock, milliseconds.
+    ahead: Arc<AtomicU64>,
     /// It serves, or did once: clients can connect.
     pub(super) open: bool,
     pub(super) reader: Reader,
@@ -148,6 +150,7 @@ impl Node {
             wanted: Vec::new(),
             threads,
             ground: ground.clone(),
+            ahead: opened.ahead,
             open,
             reader,
             route,
@@ -246,7 +249,7 @@ impl Node {
     fn set_now(&mut self, number: usize) {
         let clock = &self.ground.clock;
         let monotonic = u64::try_from(clock.monotonic().as_millis()).unwrap_or(u64::MAX);
-        let wall = clock.wall();
+        let wall = monotonic + self.ahead.load(Ordering::Relaxed);
         self.threads[number].worker.now = Now { monotonic, wall };
     }
 

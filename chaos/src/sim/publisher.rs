@@ -53,7 +53,8 @@ impl Publisher {
 
     /// What is in flight, for people.
     pub(super) fn flights(&self) -> String {
-        let of = |flight: &Flight| format!("{}/{} {:?}", flight.message.topic, flight.message.seq, flight.step);
+        let of =
+            |flight: &Flight| format!("{}/{} {:?}", flight.message.topic, flight.message.seq, flight.step);
         self.flights.iter().map(of).collect::<Vec<_>>().join(" ")
     }
 

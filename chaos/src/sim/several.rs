@@ -58,7 +58,9 @@ pub(super) fn rage(world: &mut World, steps: u32) {
         odds.strike(world);
         if world.seed.below(odds.publish) == 0 {
             let one = world.seed.bits();
-            (0..=one % 3).for_each(|_| drop(world.publish((one >> 8) as usize % cast::PUBLISHING)));
+            for _ in 0..=one % 3 {
+                world.publish((one >> 8) as usize % cast::PUBLISHING);
+            }
         }
         step(world, odds.pace, false);
     }
@@ -85,9 +87,15 @@ fn step(world: &mut World, pace: u64, whole: bool) {
             let choice = world.seed.bits();
             world.worker(host, worker, choice);
         }
-        Act::Hub(host) => drop(world.hub(host)),
-        Act::Catchup(host) => drop(world.catchup(host)),
-        Act::Connect(client) => drop(world.connect(client)),
+        Act::Hub(host) => {
+            world.hub(host);
+        }
+        Act::Catchup(host) => {
+            world.catchup(host);
+        }
+        Act::Connect(client) => {
+            world.connect(client);
+        }
     }
     if !whole && world.seed.below(200) == 0 {
         let host = world.seed.below(world.hosts.len() as u64) as usize;
@@ -199,7 +207,10 @@ fn restless(world: &World) -> String {
             format!("{} ({online} {what})", client.name)
         })
         .collect();
-    let idle: Vec<String> =
-        (1..).zip(&world.hosts).filter(|(_, host)| !host.serves()).map(|(n, _): (u32, _)| n.to_string()).collect();
+    let idle: Vec<String> = (1..)
+        .zip(&world.hosts)
+        .filter(|(_, host)| !host.serves())
+        .map(|(n, _): (u32, _)| n.to_string())
+        .collect();
     format!("{}; nodes that do not serve: [{}]", names.join(", "), idle.join(", "))
 }
