@@ -92,12 +92,12 @@ pub(super) fn clients(facts: &History, refused: bool, seed: &mut Seed) -> Vec<Cl
     clients
 }
 
-/// The members of shared subscriptions connect to the first node only.
-pub(super) fn settle_groups(facts: &History, clients: &mut [Client]) {
+/// Members of shared subscriptions stay away: over several nodes these are not simulated yet.
+pub(super) fn send_groups_away(facts: &History, clients: &mut [Client]) {
     for client in clients {
         let Role::Subscriber(_) = client.role else { continue };
         let member = facts.subscribers.iter().any(|one| one.name == client.name && one.group.is_some());
-        client.home = member.then_some(0);
+        client.retired = member;
     }
 }
 

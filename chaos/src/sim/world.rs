@@ -68,8 +68,7 @@ impl World {
             (None, vec![Host::new(build, &time, None)])
         };
         if hosts.len() > 1 {
-            // The members of a shared subscription meet at one node.
-            cast::settle_groups(&history, &mut clients);
+            cast::send_groups_away(&history, &mut clients);
         }
         let skewed = if nodes > 1 { seed.below(nodes as u64) as usize } else { 0 };
         World {
