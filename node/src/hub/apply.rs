@@ -20,7 +20,10 @@ impl Hub {
         let (group, index) = (entry.group, entry.index);
         let (applied, changes) = self.machines.apply(committed)?;
         self.engine.persist(group, index, changes)?;
-        let tag = self.proposals.committed(committed, self.clock.monotonic());
+        let (tag, behind) = match self.proposals.committed(committed, self.clock.monotonic()) {
+            Some(Tag::Behind(tag, parts)) => (Some(*tag), parts),
+            tag => (tag, Vec::new()),
+        };
         match applied {
             Applied::Records(partition) => {
                 for post in self.workers.iter_mut().filter(|post| post.feeding) {
@@ -51,18 +54,19 @@ impl Hub {
             Applied::Closed(node, boot) => {
                 self.boot_closed(group, node, boot);
                 self.send_outbox(group);
-                self.settle_behind(group, tag);
             }
-            Applied::Quiet => self.settle_behind(group, tag),
+            Applied::Quiet => {
+                if let Some(Tag::Outbox(group, numbers)) = tag {
+                    for number in numbers {
+                        self.accept_op(group, Kind::OutboxDone(OutboxDone { number }), OpTag::Quiet);
+                    }
+                }
+            }
+        }
+        if let Some(partition) = Partition::of_group(group) {
+            self.settle_parts(partition, behind, &[]);
         }
         Ok(())
-    }
-
-    /// An entry without records may have some to settle behind it.
-    fn settle_behind(&mut self, group: GroupId, tag: Option<Tag>) {
-        if let (Some(partition), Some(Tag::Publishes(parts))) = (Partition::of_group(group), tag) {
-            self.settle_parts(partition, parts, &[]);
-        }
     }
 
     /// What every node does about an operation, whoever proposed it.

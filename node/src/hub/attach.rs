@@ -16,7 +16,7 @@ use crate::mail::{ConnectionKey, Event, From, Released};
 use crate::record::Fence;
 use crate::route::Partition;
 use crate::state::session::Attached;
-use crate::state::session::op::{Kind, WindowOp};
+use crate::state::session::op::{Confirmed, Kind, WindowOp};
 use crate::state::session::record::{Owner, Window};
 
 /// How long an old owner on another node may take to let go.
@@ -33,6 +33,10 @@ pub(super) struct Attaching {
     deadline: Option<Duration>,
     /// The window of an old owner that closed by itself meanwhile.
     handed: Option<Window>,
+    /// Epoch of the old owner on another node, once it has said that it let go: sooner than its session group.
+    let_go: Option<u64>,
+    /// Epoch of the old owner that is waited for.
+    awaited: u64,
 }
 
 /// A session that left for another node.
@@ -54,14 +58,15 @@ impl Hub {
     /// A CONNECT of this node is committed.
     pub(super) fn attached(&mut self, from: From, attached: Box<Attached>) {
         let client_id = attached.record.core.client_id.clone();
-        let mut attaching = Attaching { from, attached, held: false, deadline: None, handed: None };
+        let awaited = attached.previous_epoch;
+        let mut attaching =
+            Attaching { from, attached, held: false, deadline: None, handed: None, let_go: None, awaited };
         match self.attaching.remove(&client_id) {
             Some(older) => {
-                let superseded = Event::Superseded(older.from.connection);
-                self.post(older.from.worker).events.push(superseded);
+                self.supersede(&older);
                 attaching.held = older.held;
                 (attaching.deadline, attaching.handed) = (older.deadline, older.handed);
-                attaching.attached.fences = older.attached.fences;
+                (attaching.let_go, attaching.awaited) = (older.let_go, older.awaited);
             }
             None => {
                 if let Some(owner) = attaching.attached.previous {
@@ -73,6 +78,15 @@ impl Hub {
         self.answer(&client_id);
     }
 
+    /// A CONNECT lost its session before it had it: nothing of it is under way.
+    fn supersede(&mut self, waiting: &Attaching) {
+        let superseded = Event::Superseded(waiting.from.connection);
+        self.post(waiting.from.worker).events.push(superseded);
+        let core = &waiting.attached.record.core;
+        let op = Kind::Confirmed(Confirmed { client_id: core.client_id.clone(), epoch: core.epoch });
+        self.accept_op(self.route.session_group(&core.client_id), op, OpTag::Quiet);
+    }
+
     fn await_owner(&mut self, owner: Owner, client_id: &str, attaching: &mut Attaching) {
         if self.fence(owner, client_id, true) {
             attaching.held = true;
@@ -81,7 +95,6 @@ impl Hub {
             let there = owner.node != self.node.get() && self.peers.is_up(NodeId::new(owner.node));
             attaching.held = there;
             attaching.deadline = there.then(|| self.clock.monotonic() + LET_GO_MAX);
-            attaching.attached.fences.push(Fence { node: owner.node, boot: owner.boot });
         }
     }
 
@@ -96,7 +109,7 @@ impl Hub {
         match self.attaching.remove(&client_id) {
             // It never had the session: what it waited for is the next owner's to wait for.
             Some(waiting) => {
-                self.post(waiting.from.worker).events.push(Event::Superseded(waiting.from.connection));
+                self.supersede(&waiting);
                 if !waiting.held {
                     departing.gone = Some((waiting.handed, Vec::new()));
                 } else {
@@ -141,7 +154,7 @@ impl Hub {
         match self.attaching.get_mut(&client_id) {
             Some(waiting) if waiting.attached.record.core.epoch == epoch && waiting.deadline.is_some() => {
                 waiting.deadline = None;
-                waiting.attached.fences.clear();
+                waiting.let_go = Some(waiting.awaited);
                 self.let_go(&client_id, window);
             }
             _ => {
@@ -256,8 +269,21 @@ impl Hub {
         if waiting.held || self.machines.sessions_of(group).outbox().holds_will_of(client_id) {
             return;
         }
-        let ready = self.attaching.remove(client_id).expect("just seen");
+        let mut ready = self.attaching.remove(client_id).expect("just seen");
+        ready.attached.fences = self.fences(client_id, ready.let_go);
         let From { worker, connection, .. } = ready.from;
         self.post(worker).events.push(Event::Attached(connection, ready.attached));
+    }
+
+    /// The boots that the new owner of a session shuts out of each partition. What is under way from this boot is
+    /// ahead of it in the same lanes.
+    fn fences(&self, client_id: &str, let_go: Option<u64>) -> Vec<Fence> {
+        let mut fences =
+            self.machines.sessions_of(self.route.session_group(client_id)).unsettled(client_id, let_go);
+        let here = Fence { node: self.node.get(), boot: self.boot };
+        let closed =
+            |fence: &Fence| self.machines.partitions.iter().all(|messages| messages.is_closed(*fence));
+        fences.retain(|fence| *fence != here && !closed(fence));
+        fences
     }
 }

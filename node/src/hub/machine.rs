@@ -112,16 +112,22 @@ impl Machines {
 
     /// Appends at this node's leader, without what must not be in the log.
     pub(super) fn admit(&mut self, proposal: Proposal, engine: &mut Engine) -> Result<(), Refusal> {
-        let (Some(partition), Body::Records { count, bytes }) =
-            (Partition::of_group(proposal.group), &proposal.body)
-        else {
-            return engine.propose(proposal);
-        };
+        let Some(partition) = Partition::of_group(proposal.group) else { return engine.propose(proposal) };
         let machine = &self.partitions[partition.index()];
+        let admission = &mut self.admissions[partition.index()];
         // What is not appended now must not be taken for pending.
         engine.check(&proposal)?;
-        let admitted = self.admissions[partition.index()].admit(machine, *count, bytes.clone());
-        let body = match admitted {
+        let (count, bytes) = match &proposal.body {
+            Body::Records { count, bytes } => (*count, bytes.clone()),
+            Body::Command(bytes) => {
+                if let Ok(Command { kind: Some(CommandKind::Forget(forget)) }) = Command::decode(&**bytes) {
+                    admission.admit_forget(&forget);
+                }
+                return engine.propose(proposal);
+            }
+            Body::CloseBoot { .. } | Body::LogStart(_) => return engine.propose(proposal),
+        };
+        let body = match admission.admit(machine, count, bytes) {
             Admitted::Records { count, payload } => Body::Records { count, bytes: payload },
             Admitted::Nothing { fenced } => {
                 let kind = Some(CommandKind::Settle(Settle { fenced }));
@@ -180,6 +186,9 @@ impl Machines {
                 } else {
                     None
                 };
+                if let CommandKind::Forget(forget) = &command {
+                    self.admissions[partition.index()].applied_forget(forget);
+                }
                 machine.command(entry.stamp.get(), command, changes);
                 Ok(settled.map_or(Applied::Quiet, |fenced| Applied::Settled(partition, fenced)))
             }

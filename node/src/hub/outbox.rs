@@ -1,15 +1,24 @@
-//! Doing what session groups owe to other groups: publishing wills, leaving shared subscriptions.
+//! Doing what session groups owe to other groups: publishing wills, leaving shared subscriptions, removing the
+//! tokens of ended sessions.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use holdfast_codec::Qos;
-use holdfast_log::GroupId;
+use holdfast_log::{Body, GroupId};
+use prost::Message as _;
 
 use super::Hub;
 use super::machine::Machines;
-use super::tag::OpTag;
+use super::tag::{OpTag, Tag};
 use crate::record::{Fences, Record, Token};
 use crate::route::{Partition, Route, hash};
+use crate::state::partition::{Boot, Command, CommandKind, Ended, Forget};
 use crate::state::session::op::{Kind, ShareLeave};
-use crate::state::session::outbox::{Entry, Task};
+use crate::state::session::outbox::{Entry, ForgetTokens, Task};
+
+/// Sessions whose tokens go with one entry, at most.
+const FORGOTTEN_MAX: usize = 2_048;
 
 impl Hub {
     /// Starts what is new in the outbox of a session group that this node leads.
@@ -22,6 +31,7 @@ impl Hub {
         let Some(lowest_open) = outbox.lowest_open() else { return };
         let new: Vec<(u64, Entry)> =
             outbox.after(self.outbox_sent[at]).map(|(number, entry)| (number, entry.clone())).collect();
+        let mut forgets: BTreeMap<u32, Vec<(u64, Ended)>> = BTreeMap::new();
         for (number, entry) in new {
             self.outbox_sent[at] = number;
             match entry.task {
@@ -52,8 +62,39 @@ impl Hub {
                     };
                     self.accept_op(to, Kind::ShareLeave(op), OpTag::Outbox { group, number });
                 }
+                Some(Task::ForgetTokens(task)) => {
+                    let ended = self.ended(group, &entry.client_id, &task);
+                    forgets.entry(task.partition).or_default().push((number, ended));
+                }
                 None => unreachable!("an entry of a future version stops the replica at decode"),
             }
+        }
+        for (partition, ended) in forgets {
+            for ended in ended.chunks(FORGOTTEN_MAX) {
+                let (numbers, sessions) = ended.iter().cloned().unzip();
+                let kind = Some(CommandKind::Forget(Forget { sessions }));
+                let body = Body::Command(Bytes::from(Command { kind }.encode_to_vec()));
+                let partition = self.partition(partition);
+                self.proposals.push(partition.group(), body, Tag::Outbox(group, numbers));
+            }
+        }
+    }
+
+    fn partition(&self, number: u32) -> Partition {
+        let mut partitions = self.route.all_partitions();
+        partitions.find(|one| u32::from(one.get()) == number).expect("a worker wrote the number of one")
+    }
+
+    /// What the partition is told of an ended session. A boot that is closed for sessions need not be closed there.
+    fn ended(&self, group: GroupId, client_id: &str, task: &ForgetTokens) -> Ended {
+        let there = &self.machines.partitions[self.partition(task.partition).index()];
+        let closed = self.machines.sessions_of(group).closed().filter(|boot| !there.is_closed(*boot));
+        let fences = closed.map(|boot| Boot { node: boot.node, boot: boot.boot }).collect();
+        Ended {
+            incarnation: task.incarnation,
+            publisher: hash(client_id.as_bytes()),
+            epoch: u32::try_from((task.epoch + 1) & 0xffff_ffff).expect("masked"),
+            fences,
         }
     }
 }

@@ -112,10 +112,12 @@ impl Hub {
             return;
         }
         match self.proposals.last_tag(partition.group()) {
-            Some(Tag::Publishes(parts)) => parts.push(part),
-            Some(tag @ Tag::Quiet) => *tag = Tag::Publishes(vec![part]),
-            // Nothing is under way; ops and renewals are no partition's.
-            Some(_) | None => self.settle_parts(partition, vec![part], &[]),
+            Some(Tag::Publishes(parts) | Tag::Behind(_, parts)) => parts.push(part),
+            Some(tag) => {
+                let inner = std::mem::replace(tag, Tag::Quiet);
+                *tag = Tag::Behind(Box::new(inner), vec![part]);
+            }
+            None => self.settle_parts(partition, vec![part], &[]),
         }
     }
 

@@ -13,6 +13,10 @@ pub(super) enum Tag {
     Publishes(Vec<Part>),
     /// Session operations, one for each.
     Ops(Vec<OpTag>),
+    /// Entries of a session group's outbox are done by this.
+    Outbox(GroupId, Vec<u64>),
+    /// A tag, and records that are in no entry but are settled behind this one.
+    Behind(Box<Tag>, Vec<Part>),
     /// The renewal of this node's lease, and when it was sent.
     Renew(Duration),
     /// Nobody waits.

@@ -124,9 +124,13 @@ fn the_same_identifier_with_other_content_is_another_message() {
     assert_eq!(inbound.arrives(8, 81), Arrival::UnderWay);
 }
 
+fn intent(packet_id: u32, hash: u64, token: u64) -> Intent {
+    Intent { packet_id, hash, token, partition: Some(0) }
+}
+
 #[test]
 fn a_resumed_session_proposes_a_repeat_with_the_token_it_had() {
-    let intents = [Intent { packet_id: 7, hash: 70, token: 5 }, Intent { packet_id: 8, hash: 80, token: 6 }];
+    let intents = [intent(7, 70, 5), intent(8, 80, 6)];
     let mut inbound = Inbound::resume(&intents, 9);
     assert_eq!(inbound.outstanding(), 2);
     assert_eq!(inbound.arrives(7, 70), Arrival::Propose(5));

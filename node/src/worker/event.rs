@@ -118,6 +118,8 @@ impl Worker {
         }
         self.touched.clear();
         self.forget_requests();
+        // The boot is closed, which says more than that they have let go.
+        self.leaving.clear();
         self.refusals = 0;
     }
 

@@ -186,7 +186,12 @@ impl Worker {
                 let record = Record { fences: Fences::of(carried.as_deref().unwrap_or_default()), ..record };
                 let mut bytes = Vec::new();
                 record.encode(&mut bytes);
-                let intent = Some(Intent { packet_id: u32::from(id), hash: message, token });
+                let intent = Intent {
+                    packet_id: u32::from(id),
+                    hash: message,
+                    token,
+                    partition: Some(u32::from(partition.get())),
+                };
                 let held = Held {
                     partition: Some(partition),
                     record: bytes,
@@ -195,7 +200,7 @@ impl Worker {
                     fences: false,
                     ack: Ack::PubRec,
                     packet_id: id,
-                    intent,
+                    intent: Some(intent),
                 };
                 self.hold(key, held);
             }

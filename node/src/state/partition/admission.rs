@@ -8,14 +8,14 @@ use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 
-use super::Messages;
+use super::{Forget, Messages};
 use crate::record::{EntryFlags, Record, assemble, epoch_below, records};
 
 /// Admitted and not applied, in a partition that this node leads.
 #[derive(Debug, Default)]
 pub struct Admission {
     tokens: HashSet<(u64, u64)>,
-    /// By publisher: the highest epoch of its fences, and how many records carry one.
+    /// By publisher: the highest epoch of its fences, and how many records or commands carry one.
     fences: HashMap<u64, (u32, u32)>,
 }
 
@@ -87,6 +87,24 @@ impl Admission {
         }
     }
 
+    /// The tokens of ended sessions are about to go: their late owners are left out from here on.
+    pub fn admit_forget(&mut self, forget: &Forget) {
+        for ended in forget.sessions.iter().filter(|ended| !ended.fences.is_empty()) {
+            let fence = self.fences.entry(ended.publisher).or_insert((ended.epoch, 0));
+            if epoch_below(fence.0, ended.epoch) {
+                fence.0 = ended.epoch;
+            }
+            fence.1 += 1;
+        }
+    }
+
+    /// It is applied; or it was not appended after all.
+    pub fn applied_forget(&mut self, forget: &Forget) {
+        for ended in forget.sessions.iter().filter(|ended| !ended.fences.is_empty()) {
+            self.lower(ended.publisher);
+        }
+    }
+
     /// An admitted payload is applied, so the state knows it now; or it was not appended after all.
     pub fn applied(&mut self, payload: &[u8]) {
         let flags = payload.first().map(|byte| EntryFlags::from_byte(*byte)).unwrap_or_default();
@@ -100,11 +118,16 @@ impl Admission {
             if record.fences.is_empty() {
                 continue;
             }
-            if let Some(fence) = self.fences.get_mut(&record.publisher) {
-                fence.1 -= 1;
-                if fence.1 == 0 {
-                    self.fences.remove(&record.publisher);
-                }
+            self.lower(record.publisher);
+        }
+    }
+
+    /// One record less that carries a fence is pending.
+    fn lower(&mut self, publisher: u64) {
+        if let Some(fence) = self.fences.get_mut(&publisher) {
+            fence.1 -= 1;
+            if fence.1 == 0 {
+                self.fences.remove(&publisher);
             }
         }
     }

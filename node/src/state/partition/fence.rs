@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{Fence, Record, epoch_below};
+use crate::record::{Fence, epoch_below};
 use crate::state::changes::Changes;
 
 /// Fences, and the boots that are closed.
@@ -29,25 +29,33 @@ impl Boots {
         fences.any(|(_, fence)| epoch_below(epoch, *fence))
     }
 
-    pub(super) fn apply(&mut self, record: &Record<'_>, changes: &mut Changes) {
-        for fence in record.fences.iter() {
-            if self.closed.get(&fence.node).is_some_and(|closed| fence.boot <= *closed) {
+    pub(super) fn is_closed(&self, fence: Fence) -> bool {
+        self.closed.get(&fence.node).is_some_and(|closed| fence.boot <= *closed)
+    }
+
+    /// From here on, lower owner epochs of this publisher are refused until these boots are closed.
+    pub(super) fn put_up(
+        &mut self,
+        publisher: u64,
+        epoch: u32,
+        fences: impl Iterator<Item = Fence>,
+        changes: &mut Changes,
+    ) {
+        for fence in fences {
+            let at = (publisher, fence);
+            if self.is_closed(fence) || self.fences.get(&at).is_some_and(|old| !epoch_below(*old, epoch)) {
                 continue;
             }
-            let at = (record.publisher, fence);
-            if self.fences.get(&at).is_none_or(|epoch| epoch_below(*epoch, record.epoch)) {
-                self.fences.insert(at, record.epoch);
-                changes.put_bytes(fence_key(at), record.epoch.to_le_bytes().to_vec());
-            }
+            self.fences.insert(at, epoch);
+            changes.put_bytes(fence_key(at), epoch.to_le_bytes().to_vec());
         }
     }
 
     pub(super) fn close(&mut self, node: u64, boot: u64, changes: &mut Changes) {
-        let closed = self.closed.entry(node).or_default();
-        if *closed >= boot {
+        if self.closed.get(&node).copied().unwrap_or_default() >= boot {
             return;
         }
-        *closed = boot;
+        self.closed.insert(node, boot);
         changes.put_bytes(closed_key(node), boot.to_le_bytes().to_vec());
         self.fences.retain(|at, _| {
             let stands = at.1.node != node || at.1.boot > boot;

@@ -13,7 +13,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::record::{EntryFlags, Fences, Record, records};
+use crate::record::{EntryFlags, Fence, Fences, Record, records};
 use crate::state::changes::Changes;
 pub use admission::{Admission, Admitted};
 use fence::Boots;
@@ -62,7 +62,7 @@ impl Retained {
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Command {
     /// Which. `None` is a command of a future version: the replica stops.
-    #[prost(oneof = "CommandKind", tags = "1, 2")]
+    #[prost(oneof = "CommandKind", tags = "1, 2, 3")]
     pub kind: Option<CommandKind>,
 }
 
@@ -75,6 +75,9 @@ pub enum CommandKind {
     /// A proposal of which nothing was left: it is settled all the same.
     #[prost(message, tag = "2")]
     Settle(Settle),
+    /// Remove the tokens of ended sessions.
+    #[prost(message, tag = "3")]
+    Forget(Forget),
 }
 
 /// Remove expired retained messages.
@@ -89,6 +92,42 @@ pub struct Settle {
     pub fenced: Vec<u32>,
 }
 
+/// Sessions whose tokens are to go.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Forget {
+    /// The sessions.
+    #[prost(message, repeated, tag = "1")]
+    pub sessions: Vec<Ended>,
+}
+
+/// A session that has ended.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Ended {
+    /// Its incarnation.
+    #[prost(uint64, tag = "1")]
+    pub incarnation: u64,
+    /// Its publisher, as in its records.
+    #[prost(uint64, tag = "2")]
+    pub publisher: u64,
+    /// The lowest owner epoch that none of its owners had, as in records.
+    #[prost(uint32, tag = "3")]
+    pub epoch: u32,
+    /// Boots of its owners that are perhaps not closed here yet: until they are, lower epochs are refused.
+    #[prost(message, repeated, tag = "4")]
+    pub fences: Vec<Boot>,
+}
+
+/// A boot of a node.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Boot {
+    /// The node.
+    #[prost(uint64, tag = "1")]
+    pub node: u64,
+    /// Its boot epoch.
+    #[prost(uint64, tag = "2")]
+    pub boot: u64,
+}
+
 impl Messages {
     /// Applies the records of an entry that starts at offset `base`.
     pub fn apply(&mut self, base: u64, stamp: u64, payload: &[u8], changes: &mut Changes) {
@@ -100,7 +139,7 @@ impl Messages {
             if let Some(token) = record.token {
                 self.tokens.apply(token, changes);
             }
-            self.boots.apply(&record, changes);
+            self.boots.put_up(record.publisher, record.epoch, record.fences.iter(), changes);
             if record.retain {
                 self.retain(offset, stamp, &record, changes);
             }
@@ -117,6 +156,14 @@ impl Messages {
                 }
             }
             CommandKind::Settle(_) => {}
+            CommandKind::Forget(Forget { sessions }) => {
+                for ended in sessions {
+                    self.tokens.forget(ended.incarnation, changes);
+                    let boots = ended.fences.iter();
+                    let fences = boots.map(|boot| Fence { node: boot.node, boot: boot.boot });
+                    self.boots.put_up(ended.publisher, ended.epoch, fences, changes);
+                }
+            }
         }
     }
 
@@ -162,6 +209,11 @@ impl Messages {
     /// Has this publisher been taken over by a later owner, whose fence still stands?
     pub fn fenced(&self, publisher: u64, epoch: u32) -> bool {
         self.boots.fenced(publisher, epoch)
+    }
+
+    /// Is this boot closed here?
+    pub fn is_closed(&self, boot: Fence) -> bool {
+        self.boots.is_closed(boot)
     }
 
     /// Does any fence stand?

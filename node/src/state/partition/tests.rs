@@ -43,6 +43,13 @@ impl World {
         self.keep(changes);
     }
 
+    fn forget(&mut self, ended: Ended) {
+        let mut changes = Changes::default();
+        let kind = CommandKind::Forget(Forget { sessions: vec![ended] });
+        self.machine.command(0, kind, &mut changes);
+        self.keep(changes);
+    }
+
     fn keep(&mut self, changes: Changes) {
         for (key, value) in changes.rows {
             match value {

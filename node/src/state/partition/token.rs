@@ -34,11 +34,16 @@ impl Tokens {
         while set.applied.first().is_some_and(|first| *first < set.lowest_open) {
             set.applied.pop_first();
         }
-        let mut key = vec![super::TOKENS];
-        key.extend_from_slice(&token.incarnation.to_be_bytes());
         let mut row = set.lowest_open.to_le_bytes().to_vec();
         row.extend(set.applied.iter().flat_map(|token| token.to_le_bytes()));
-        changes.put_bytes(key, row);
+        changes.put_bytes(tokens_key(token.incarnation), row);
+    }
+
+    /// Its session has ended, and nobody proposes a token of it any more.
+    pub(super) fn forget(&mut self, incarnation: u64, changes: &mut Changes) {
+        if self.sets.remove(&incarnation).is_some() {
+            changes.delete(tokens_key(incarnation));
+        }
     }
 
     pub(super) fn load(&mut self, incarnation: &[u8], value: &[u8]) -> Option<()> {
@@ -55,4 +60,10 @@ impl Tokens {
         self.sets.insert(incarnation, set);
         Some(())
     }
+}
+
+fn tokens_key(incarnation: u64) -> Vec<u8> {
+    let mut key = vec![super::TOKENS];
+    key.extend_from_slice(&incarnation.to_be_bytes());
+    key
 }

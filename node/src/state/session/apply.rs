@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::op::{Attach, Detach, Kind, Subscribe};
 use super::outbox::{Leave, Outbox, Task};
+use super::past::{Ended, Past};
 use super::record::{Core, Owner, Position, Record, Window};
 use super::share::Share;
 use crate::record::Fence;
@@ -29,6 +30,10 @@ pub struct Sessions {
     pub(super) tails: BTreeMap<(u64, u32), Vec<u64>>,
     pub(super) shares: BTreeMap<String, Share>,
     pub(super) outbox: Outbox,
+    /// Earlier owners and what waits for them, by client id.
+    pub(super) past: BTreeMap<String, Past>,
+    /// Highest closed boot of each node.
+    pub(super) closed: BTreeMap<u64, u64>,
     /// Counts up for epochs and incarnations.
     pub(super) counter: u64,
 }
@@ -55,6 +60,8 @@ pub struct Attached {
     pub session_present: bool,
     /// The connection that owned the client id until now.
     pub previous: Option<Owner>,
+    /// Its epoch; 0 where there was none.
+    pub previous_epoch: u64,
     /// Boots of earlier owners that have not confirmed that they let go. Whoever answers the CONNECT says which.
     pub fences: Vec<Fence>,
 }
@@ -83,6 +90,11 @@ impl Sessions {
                     core.intents.retain(|old| old.packet_id != intent.packet_id);
                     core.intents.push(*intent);
                     core.next_token = core.next_token.max(intent.token + 1);
+                    if let Some(partition) = intent.partition
+                        && let Err(at) = core.token_partitions.binary_search(&partition)
+                    {
+                        core.token_partitions.insert(at, partition);
+                    }
                 }
                 changes.put(key::core(&op.client_id), core);
             }),
@@ -100,7 +112,11 @@ impl Sessions {
                 Outcome::Done
             }
             Kind::Forget(op) => {
-                let owner = self.sessions.get(&op.client_id).and_then(|record| record.core.owner);
+                let core = self.sessions.get(&op.client_id).map(|record| &record.core);
+                let (owner, epoch) = core.map_or((None, 0), |core| (core.owner, core.epoch));
+                if let Some(owner) = owner {
+                    self.left_behind(&op.client_id, owner, epoch, changes);
+                }
                 self.end(&op.client_id, changes);
                 Outcome::Removed(owner)
             }
@@ -112,11 +128,16 @@ impl Sessions {
             Kind::ShareJoin(op) => self.share_join(op, changes),
             Kind::ShareLeave(op) => self.share_leave(op, changes),
             Kind::ShareWindow(op) => self.share_window(op, changes),
+            Kind::Confirmed(op) => {
+                self.confirmed(&op.client_id, op.epoch, changes);
+                Outcome::Done
+            }
         }
     }
 
     /// Everything from the boots of `node` up to `boot` is over: its sessions are disconnected as of `stamp`.
     pub fn close_boot(&mut self, stamp: u64, node: u64, boot: u64, changes: &mut Changes) {
+        self.close_past(node, boot, changes);
         let closed: Vec<String> = self
             .sessions
             .values()
@@ -150,8 +171,10 @@ impl Sessions {
         self.counter += 1;
         let epoch = self.counter;
         let id = &op.client_id;
-        let previous = self.sessions.get(id).and_then(|record| record.core.owner);
-        if previous.is_some() {
+        let before = self.sessions.get(id).map(|record| (record.core.owner, record.core.epoch));
+        let previous = before.and_then(|(owner, _)| owner);
+        if let Some((Some(owner), epoch)) = before {
+            self.left_behind(id, owner, epoch, changes);
             self.freeze_tail(id, changes);
             self.take_over(stamp, id, op.clean_start, changes);
         }
@@ -189,6 +212,7 @@ impl Sessions {
             record: record.clone(),
             session_present,
             previous,
+            previous_epoch: before.map_or(0, |(_, epoch)| epoch),
             fences: Vec::new(),
         }))
     }
@@ -209,6 +233,7 @@ impl Sessions {
     }
 
     fn detach(&mut self, stamp: u64, op: &Detach, changes: &mut Changes) -> Outcome {
+        self.confirmed(&op.client_id, op.epoch, changes);
         self.owned(&op.client_id, op.epoch, changes, |this, changes| {
             match op.window.clone() {
                 Some(window) if !window.live => this.set_window(&op.client_id, window, changes),
@@ -338,9 +363,13 @@ impl Sessions {
         }
         changes.delete(key::core(id));
         changes.delete(key::window(id));
+        let Core { incarnation, epoch, token_partitions: partitions, .. } = record.core;
+        if !partitions.is_empty() {
+            self.ended(id, Ended { incarnation, epoch, partitions }, changes);
+        }
     }
 
-    fn owe(&mut self, id: &str, task: Task, changes: &mut Changes) {
+    pub(super) fn owe(&mut self, id: &str, task: Task, changes: &mut Changes) {
         self.counter += 1;
         changes.put_counter(self.counter);
         self.outbox.add(self.counter, id, task, changes);

@@ -8,6 +8,8 @@
 //! | `o` number, big endian | outbox `Entry` |
 //! | `t` node, worker, big endian | `Tail` |
 //! | `h` share | members and window |
+//! | `u` client id | `Past`: earlier owners that are not settled, and what waits for them |
+//! | `c` node, big endian | highest closed boot |
 //! | `n` | counter, big endian |
 
 /// Core of a session.
@@ -43,6 +45,16 @@ pub(super) fn tail(node: u64, worker: u32) -> Vec<u8> {
 /// A shared subscription.
 pub(super) fn share(name: &str) -> Vec<u8> {
     tagged(b'h', name.as_bytes())
+}
+
+/// Earlier owners of a client id.
+pub(super) fn past(client_id: &str) -> Vec<u8> {
+    tagged(b'u', client_id.as_bytes())
+}
+
+/// The closed boots of a node.
+pub(super) fn closed(node: u64) -> Vec<u8> {
+    tagged(b'c', &node.to_be_bytes())
 }
 
 fn tagged(tag: u8, rest: &[u8]) -> Vec<u8> {

@@ -5,6 +5,7 @@ use prost::Message;
 use super::apply::Sessions;
 use super::op::Tail;
 use super::outbox::{Entry, Outbox};
+use super::past::Past;
 use super::record::{Core, Position, Record, Subscription, Window};
 use super::share::{Share, ShareRow};
 use crate::route::{Partition, Route};
@@ -87,6 +88,15 @@ impl Sessions {
                     return Err(shapeless());
                 }
                 self.shares.insert(text()?.to_owned(), Share { members: row.members, window: row.window });
+            }
+            b'u' => {
+                let past = Past::decode(value).map_err(damaged)?;
+                self.past.insert(text()?.to_owned(), past);
+            }
+            b'c' => {
+                let node = u64::from_be_bytes(rest.try_into().map_err(|_| shapeless())?);
+                let boot = u64::from_le_bytes(value.try_into().map_err(|_| shapeless())?);
+                self.closed.insert(node, boot);
             }
             b'n' if rest.is_empty() => {
                 self.counter = u64::from_be_bytes(value.try_into().map_err(|_| shapeless())?)

@@ -3,6 +3,7 @@
 mod load;
 mod apply;
 mod share;
+mod past;
 pub mod outbox;
 pub mod op;
 pub mod record;

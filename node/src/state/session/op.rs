@@ -14,7 +14,7 @@ pub struct Ops {
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Op {
     /// Which. `None` is an operation of a future version: the replica stops.
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
     pub kind: Option<Kind>,
 }
 
@@ -69,6 +69,9 @@ pub enum Kind {
     /// Cursor and assignments of a shared subscription.
     #[prost(message, tag = "14")]
     ShareWindow(ShareWindow),
+    /// An owner that lost its session has let go.
+    #[prost(message, tag = "15")]
+    Confirmed(Confirmed),
 }
 
 /// A CONNECT. MQTT 5.0, 3.1.
@@ -103,7 +106,8 @@ pub struct Attach {
     pub username: String,
 }
 
-/// The end of a connection.
+/// The end of a connection: nothing that it published is under way. Of an owner that lost its session, this is all
+/// that it says.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Detach {
     /// Client Identifier.
@@ -121,6 +125,17 @@ pub struct Detach {
     /// Last cursor and window.
     #[prost(message, optional, tag = "5")]
     pub window: Option<Window>,
+}
+
+/// An owner that lost its session, or never had it, has nothing under way.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct Confirmed {
+    /// Client Identifier.
+    #[prost(string, tag = "1")]
+    pub client_id: String,
+    /// Its epoch.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
 }
 
 /// A SUBSCRIBE.

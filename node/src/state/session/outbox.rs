@@ -23,7 +23,7 @@ pub struct Entry {
     #[prost(string, tag = "1")]
     pub client_id: String,
     /// What to do.
-    #[prost(oneof = "Task", tags = "2, 3")]
+    #[prost(oneof = "Task", tags = "2, 3, 4")]
     pub task: Option<Task>,
 }
 
@@ -36,6 +36,9 @@ pub enum Task {
     /// Leave a shared subscription.
     #[prost(message, tag = "3")]
     LeaveShare(Leave),
+    /// Remove the tokens of an ended session from a partition.
+    #[prost(message, tag = "4")]
+    ForgetTokens(ForgetTokens),
 }
 
 /// Leave a shared subscription.
@@ -47,6 +50,20 @@ pub struct Leave {
     /// Incarnation of the session that leaves.
     #[prost(uint64, tag = "2")]
     pub incarnation: u64,
+}
+
+/// Remove the tokens of an ended session from a partition.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct ForgetTokens {
+    /// Incarnation of the session.
+    #[prost(uint64, tag = "1")]
+    pub incarnation: u64,
+    /// Epoch of its last owner.
+    #[prost(uint64, tag = "2")]
+    pub epoch: u64,
+    /// The partition.
+    #[prost(uint32, tag = "3")]
+    pub partition: u32,
 }
 
 impl Outbox {

@@ -159,6 +159,9 @@ pub struct Intent {
     /// Its token.
     #[prost(uint64, tag = "3")]
     pub token: u64,
+    /// Partition of its topic.
+    #[prost(uint32, optional, tag = "4")]
+    pub partition: Option<u32>,
 }
 
 /// What a session is apart from its subscriptions and its window.
@@ -203,6 +206,9 @@ pub struct Core {
     /// Incoming QoS 2 messages that have not been released.
     #[prost(message, repeated, tag = "13")]
     pub intents: Vec<Intent>,
+    /// Partitions that may hold tokens of it, rising.
+    #[prost(uint32, repeated, tag = "14")]
+    pub token_partitions: Vec<u32>,
 }
 
 /// A session.

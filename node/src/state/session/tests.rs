@@ -1,6 +1,7 @@
 //! The session machine: its promises as tables, and against itself reloaded.
 
 mod law;
+mod past;
 mod reload;
 mod share;
 
@@ -95,7 +96,7 @@ macro_rules! into_kind {
 }
 into_kind!(Attach => Attach, Detach => Detach, Subscribe => Subscribe, Unsubscribe => Unsubscribe,
     WindowOp => Window, Intents => Intents, Release => Release, Expire => Expire, OutboxDone => OutboxDone,
-    Forget => Forget, Tail => Tail, ShareJoin => ShareJoin, ShareLeave => ShareLeave, ShareWindow => ShareWindow);
+    Forget => Forget, Tail => Tail, ShareJoin => ShareJoin, ShareLeave => ShareLeave, ShareWindow => ShareWindow, Confirmed => Confirmed);
 
 fn owner(boot: u64, connection: u64) -> Owner {
     Owner { node: NODE, boot, worker: 0, connection }
@@ -131,6 +132,10 @@ fn window_op(epoch: u64, window: Window) -> WindowOp {
 
 fn tail(next: &[u64]) -> Tail {
     Tail { node: NODE, worker: 0, next: next.to_vec() }
+}
+
+fn intent(packet_id: u32, hash: u64, token: u64) -> Intent {
+    Intent { packet_id, hash, token, partition: Some(0) }
 }
 
 fn flight(packet_id: u32, partition: u32, offset: u64) -> Flight {
@@ -324,7 +329,7 @@ fn a_published_will_leaves_the_outbox_once_and_a_second_confirmation_changes_not
 /// Every operation that an owner proposes.
 fn owned(epoch: u64) -> Vec<Kind> {
     let client_id = || ID.to_owned();
-    let intent = Intent { packet_id: 9, hash: 9, token: 9 };
+    let intent = intent(9, 9, 9);
     let release = Release { client_id: client_id(), epoch, packet_ids: vec![1] };
     vec![
         Detach { discard_will: true, expiry: Some(1), window: Some(Window::default()), ..detach(epoch) }
@@ -353,9 +358,14 @@ fn a_lower_epoch_changes_nothing() {
     world.attach(0, Attach { will: Some(will(9)), ..attach(60) });
     let old = world.epoch();
     world.apply(1, subscribe(old, vec![subscription("a", &[0])]));
-    let intents = vec![Intent { packet_id: 1, hash: 1, token: 1 }];
+    let intents = vec![intent(1, 1, 1)];
     world.apply(1, Intents { client_id: ID.into(), epoch: old, intents });
     world.attach(2, Attach { owner: owner(1, 2), ..attach(60) });
+    // The late end of the old owner says that nothing of it is under way, and that is all.
+    let before = world.record().clone();
+    let late = Detach { discard_will: true, window: Some(Window::default()), ..detach(old) };
+    assert_eq!(world.apply(2, late), Outcome::Stale);
+    assert_eq!(*world.record(), before);
     assert_all_stale(&mut world, old, "taken over");
     let newer = world.epoch();
     assert_all_stale(&mut world, newer + 1, "an epoch that was never given");
@@ -540,7 +550,6 @@ fn mqtt_4_3_3_10_intents_are_added_replaced_by_identifier_and_released() {
     let mut world = World::new();
     world.attach(0, attach(60));
     let epoch = world.epoch();
-    let intent = |packet_id, hash, token| Intent { packet_id, hash, token };
     let intents = |intents| Intents { client_id: ID.into(), epoch, intents };
     assert_eq!(world.record().core.lowest_open(), 1);
     world.apply(1, intents(vec![intent(5, 50, 1), intent(6, 60, 2)]));

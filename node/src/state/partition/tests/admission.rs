@@ -127,6 +127,23 @@ fn a_will_passes_a_fence() {
 }
 
 #[test]
+fn late_owners_of_a_session_whose_tokens_are_about_to_go_are_left_out() {
+    let (mut admission, mut world) = (Admission::default(), World::default());
+    world.publish(0, 0, &[once(1)]);
+    let fences = vec![Boot { node: 9, boot: 3 }];
+    let forget = Forget { sessions: vec![Ended { incarnation: 1, publisher: 1, epoch: 3, fences }] };
+    admission.admit_forget(&forget);
+    let fenced = Admitted::Nothing { fenced: vec![0, 1] };
+    assert_eq!(admit(&mut admission, &world, &[once(1), once(2)]), fenced, "pending");
+    world.forget(forget.sessions[0].clone());
+    admission.applied_forget(&forget);
+    assert_eq!(admission.pending(), (0, 0));
+    assert_eq!(admit(&mut admission, &world, &[once(1), once(2)]), fenced, "applied");
+    let new = Record { epoch: 3, ..plain() };
+    assert_eq!(records(&kept(admit(&mut admission, &world, &[new]))).count(), 1);
+}
+
+#[test]
 fn a_settled_proposal_is_a_command_that_changes_nothing() {
     let mut world = World::default();
     let command = Command { kind: Some(CommandKind::Settle(Settle { fenced: vec![0, 3] })) };

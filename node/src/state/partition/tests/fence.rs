@@ -26,6 +26,7 @@ fn lower_epochs_are_refused_until_the_boot_is_closed() {
     assert!(!world.machine.fenced(2, 1) && !world.machine.fenced(0, 1), "other publishers are let in");
     world.close_boot(7, 1);
     world.close_boot(6, 9);
+    world.close_boot(5, 0);
     assert_eq!(refused(&world), [1, 2, 3], "another boot");
     world.close_boot(7, 2);
     assert!(refused(&world).is_empty());
@@ -90,4 +91,29 @@ fn a_retained_message_does_not_keep_its_fences() {
     let packed = Fences::pack(&[boot(1, 1)]);
     world.publish(0, 0, &[Record { fences: Fences::of(&packed), ..retained("a", b"1") }]);
     assert_eq!(world.machine.retained("a").unwrap().record(), retained("a", b"1"));
+}
+
+#[test]
+fn the_tokens_of_an_ended_session_go_and_no_others() {
+    let mut world = World::default();
+    let once =
+        |incarnation| Record { retain: false, token: Some(token(incarnation, 1, 1)), ..retained("a", b"1") };
+    world.publish(0, 0, &[once(5), once(6)]);
+    let ended = Ended { incarnation: 5, publisher: 1, epoch: 9, fences: Vec::new() };
+    world.forget(ended.clone());
+    assert!(!world.machine.repeats(token(5, 1, 1)) && world.machine.repeats(token(6, 1, 1)));
+    assert_eq!((world.rows.len(), world.machine.has_fences()), (1, false));
+    world.forget(ended);
+    assert_eq!(world.rows.len(), 1, "once more changes nothing");
+}
+
+#[test]
+fn owners_of_an_ended_session_whose_boot_is_not_closed_here_are_shut_out() {
+    let mut world = World::default();
+    world.close_boot(2, 3);
+    let fences = [(2, 3), (7, 1)].map(|(node, boot)| Boot { node, boot }).to_vec();
+    world.forget(Ended { incarnation: 5, publisher: 1, epoch: 4, fences });
+    assert_eq!(refused(&world), [1, 2, 3]);
+    world.close_boot(7, 1);
+    assert!(!world.machine.has_fences());
 }

@@ -72,7 +72,12 @@ fn operation(machine: &Sessions, (what, who, x, y): Step) -> Option<Kind> {
         }
         10..=11 => Kind::Window(WindowOp { client_id, epoch, window: window(x, y) }),
         12 => {
-            let intent = Intent { packet_id: u32::from(x % 4), hash: u64::from(y), token: core.next_token };
+            let intent = Intent {
+                packet_id: u32::from(x % 4),
+                hash: u64::from(y),
+                token: core.next_token,
+                partition: Some(u32::from(y % 3)),
+            };
             Kind::Intents(Intents { client_id, epoch, intents: vec![intent] })
         }
         13 => Kind::Release(Release { client_id, epoch, packet_ids: vec![u32::from(x % 4)] }),
