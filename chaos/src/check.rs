@@ -23,7 +23,7 @@ mod shared_loses_none;
 mod shared_once;
 mod will_once;
 
-pub use excerpt::excerpt;
+pub use excerpt::{excerpt, lines};
 
 /// A broken promise, with the smallest witness that the history holds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod nemesis;
 mod scene;
 mod args;
 
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use std::time::Duration;
 pub use args::StormArgs;
 
 use self::nemesis::Nemesis;
+use crate::check;
 use crate::fleet::Fleet;
 use crate::report::Report;
 
@@ -71,8 +73,13 @@ impl Storm {
 
     /// Lets it rage, and says what it does as it goes. An error is one of this machine, not of the cluster.
     pub fn run(mut self, progress: &mut dyn Write) -> io::Result<Outcome> {
-        let report = run::run(&self, progress)?;
+        let (report, history) = run::run(&self, progress)?;
         let evidence = if report.passed() { None } else { self.fleet.keep() };
+        if let Some(evidence) = &evidence {
+            let mut out = io::BufWriter::new(File::create(evidence.join("history.txt"))?);
+            check::lines(&history).try_for_each(|line| writeln!(out, "{line}"))?;
+            out.flush()?;
+        }
         Ok(Outcome { report, evidence })
     }
 }
@@ -94,7 +101,7 @@ impl Outcome {
     pub fn summary(&self) -> String {
         let mut text = self.report.summary();
         if let Some(evidence) = &self.evidence {
-            text += &format!("  data and logs of the nodes are in {}\n", evidence.display());
+            text += &format!("  data and logs of the nodes and history.txt are in {}\n", evidence.display());
         }
         text
     }

@@ -1,21 +1,56 @@
 //! The part of a history that a witness speaks of.
 
-use crate::history::{History, Message, What};
+use std::time::Duration;
 
-/// The events about the messages and clients that `witness` names, with the weather between them: the last `most`.
+use crate::history::{Event, History, Message, What};
+
+/// How far from the messages of a witness other things are still of interest.
+const NEAR: Duration = Duration::from_secs(3);
+
+/// The events about the messages and clients that `witness` names, with the weather between them: `most` lines. What is
+/// about its messages comes first, then the weather, then what is near to the messages.
 pub fn excerpt(history: &History, witness: &str, most: usize) -> Vec<String> {
-    let mut lines: Vec<String> = history
+    let ranked: Vec<(u8, &Event)> = history
         .events
         .iter()
-        .filter(|event| speaks_of(history, witness, &event.what))
-        .map(|event| format!("{:.6} {}", event.at.as_secs_f64(), words(history, &event.what)))
+        .filter_map(|event| Some((rank(history, witness, &event.what)?, event)))
         .collect();
-    let skipped = lines.len().saturating_sub(most);
-    if skipped > 0 {
-        lines.drain(..skipped);
-        lines.insert(0, format!("... {skipped} more before"));
+    let core: Vec<Duration> =
+        ranked.iter().filter(|(rank, _)| *rank == 0).map(|(_, event)| event.at).collect();
+    let near = |at: Duration| core.is_empty() || core.iter().any(|core| at.abs_diff(*core) < NEAR);
+    let mut kept: Vec<(u8, &Event)> =
+        ranked.into_iter().filter(|(rank, event)| *rank < 2 || near(event.at)).collect();
+    let all = kept.len();
+    // Stable: within a rank the last ones stay, in their order.
+    kept.reverse();
+    kept.sort_by_key(|(rank, _)| *rank);
+    kept.truncate(most);
+    kept.sort_by_key(|(_, event)| event.at);
+    let mut lines: Vec<String> = kept
+        .iter()
+        .map(|(_, event)| format!("{:.6} {}", event.at.as_secs_f64(), words(history, &event.what)))
+        .collect();
+    if all > lines.len() {
+        lines.insert(0, format!("... {} more", all - lines.len()));
     }
     lines
+}
+
+/// Everything that clients and storm did, one event a line, without what only nodes said.
+pub fn lines(history: &History) -> impl Iterator<Item = String> {
+    let told =
+        |event: &&Event| !matches!(event.what, What::View(_) | What::Logged { .. } | What::Entry { .. });
+    let line = |event: &Event| format!("{:.6} {}", event.at.as_secs_f64(), words(history, &event.what));
+    history.events.iter().filter(told).map(line)
+}
+
+/// How much an event is to the point: 0 is most.
+fn rank(history: &History, witness: &str, what: &What) -> Option<u8> {
+    speaks_of(history, witness, what).then_some(match what {
+        What::Connected { .. } | What::Unanswered { .. } | What::View(_) | What::Weather(_) => 2,
+        What::Killed(_) | What::Struck(_) | What::Isolated(_) | What::Rejoined(_) | What::Room(_) => 1,
+        _ => 0,
+    })
 }
 
 fn speaks_of(history: &History, witness: &str, what: &What) -> bool {
@@ -75,10 +110,7 @@ fn words(history: &History, what: &What) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::history::Event;
 
     #[test]
     fn an_excerpt_holds_the_weather_and_what_the_witness_names() {
@@ -91,6 +123,9 @@ mod tests {
         let lines = excerpt(&history, "something about one", 10);
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert_eq!(lines[1], "2.000000 storm: node 1 dies");
-        assert_eq!(excerpt(&history, "something about one", 1)[0], "... 2 more before");
+        assert_eq!(
+            excerpt(&history, "something about one", 1),
+            ["... 2 more", "2.000000 storm: node 1 dies"]
+        );
     }
 }

@@ -45,7 +45,7 @@ struct Course<'a> {
 }
 
 /// Runs a storm from the first start to the verdict.
-pub(super) fn run(storm: &Storm, progress: &mut dyn Write) -> io::Result<Report> {
+pub(super) fn run(storm: &Storm, progress: &mut dyn Write) -> io::Result<(Report, History)> {
     let mut seed = Seed::new(storm.seed);
     let (mut history, actors) = cast::for_storm(storm.seed, storm.rate, &mut seed);
     history.nodes = storm.fleet.founders() as u16;
@@ -110,7 +110,7 @@ pub(super) fn run(storm: &Storm, progress: &mut dyn Write) -> io::Result<Report>
         spans: spans.iter().map(serde_json::to_value).collect::<Result<_, _>>()?,
         rss_bytes_max,
     };
-    Ok(Report::new(told, &history))
+    Ok((Report::new(told, &history), history))
 }
 
 /// All clients come.
