@@ -81,7 +81,9 @@ impl Hub {
         let partitions = self.route.all_partitions().filter_map(|partition| {
             let group = partition.group();
             let status = self.engine.status(group)?;
-            let leader = self.leading.leader(group);
+            // Of the same moment as the term.
+            let leads = |leader| status.replicas.iter().find(|replica| replica.replica == leader);
+            let leader = status.role.leader.and_then(leads).map(|replica| replica.node);
             let replicas = status.replicas.iter().map(|replica| Replica {
                 node: replica.node.get(),
                 state: if leader == Some(replica.node) {
