@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use holdfast_log::{Committed, GroupId};
+use holdfast_log::Committed;
 
 use super::Hub;
 use super::machine::Applied;
 use super::tag::{OpTag, Part, Tag};
 use super::turn::HubError;
-use crate::mail::{Event, From, Refused, ShareMember};
+use crate::mail::{Event, From, Refused};
 use crate::record::fenced_ordinals;
-use crate::route::{Partition, dispatcher};
+use crate::route::Partition;
 use crate::state::session::Outcome;
 use crate::state::session::op::{Kind, OutboxDone};
 
@@ -77,6 +77,7 @@ impl Hub {
                 self.fence(*owner, &op.client_id, false);
             }
             (Kind::OutboxDone(_), _) => self.attach_ready(),
+            (Kind::ShareLeave(op), Outcome::Done) => self.share_left(op),
             _ => {}
         }
     }
@@ -119,13 +120,13 @@ impl Hub {
                 let outcome = Ok(outcome);
                 self.post(worker).events.push(Event::SessionDone { connection, tag, outcome });
             }
-            (OpTag::ShareJoin(from, member), outcome) => self.share_joined(from, member, outcome),
-            (OpTag::ShareFlush { worker, tag }, _) if tag != 0 => {
-                self.post(worker).events.push(Event::ShareFlushed(tag));
+            (OpTag::ShareFlush { worker, tag }, _) => {
+                if let Kind::ShareWindow(window) = op {
+                    self.share_flushed(window, worker, tag);
+                }
             }
             (OpTag::Outbox { group, number }, _) => {
                 self.accept_op(group, Kind::OutboxDone(OutboxDone { number }), OpTag::Quiet);
-                self.share_closed(op);
             }
             (OpTag::Forget(reply), Outcome::Removed(_)) => {
                 // The caller may have gone away meanwhile.
@@ -133,33 +134,6 @@ impl Hub {
             }
             _ => {}
         }
-    }
-
-    fn share_joined(&mut self, from: From, mut member: Box<ShareMember>, outcome: Outcome) {
-        let group = self.route.session_group(&member.share);
-        if let Some(share) = self.machines.sessions_of(group).share(&member.share) {
-            member.window = share.window.clone();
-            let dispatcher = self.dispatcher(&member.share);
-            self.feed(dispatcher);
-            self.post(dispatcher).events.push(Event::ShareMember(member));
-        }
-        // After the dispatcher knows the member, so that what the member says next finds it there.
-        let (connection, tag) = (from.connection, from.tag);
-        self.post(from.worker).settled.push(Event::SessionDone { connection, tag, outcome: Ok(outcome) });
-    }
-
-    fn share_closed(&mut self, op: &Kind) {
-        let Kind::ShareLeave(op) = op else { return };
-        let group: GroupId = self.route.session_group(&op.share);
-        if self.machines.sessions_of(group).share(&op.share).is_none() {
-            let dispatcher = self.dispatcher(&op.share);
-            self.post(dispatcher).events.push(Event::ShareClosed(op.share.clone()));
-        }
-    }
-
-    /// The worker that dispatches a shared subscription.
-    fn dispatcher(&self, share: &str) -> u32 {
-        dispatcher(share, self.workers.len())
     }
 }
 

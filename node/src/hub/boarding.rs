@@ -316,6 +316,7 @@ impl Hub {
         self.attaching.clear();
         self.departing.clear();
         self.forget_reads();
+        self.end_tenures();
         self.tell_boot();
     }
 
@@ -369,6 +370,7 @@ impl Hub {
     pub(super) fn boot_closed(&mut self, group: GroupId, node: NodeId, boot: BootEpoch) {
         let closed = self.boarding.closed.entry((group, node.get())).or_default();
         *closed = (*closed).max(boot.get());
+        self.share_lost(node, boot.get());
     }
 
     /// Why this node does not serve, for whoever asks.

@@ -203,6 +203,7 @@ impl Hub {
     /// Cuts each partition that is led here where age and bytes say so, but not past what a session needs, unless the
     /// hard limit says so. The sessions have been read: one that is not here yet begins behind what is here.
     pub(super) fn cut_all(&mut self) {
+        self.sweep_shares();
         let mut floors = self.machines.next.clone();
         for sessions in &self.machines.sessions {
             sessions.lower_floors(self.machines.route(), &mut floors);

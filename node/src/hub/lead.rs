@@ -67,7 +67,7 @@ impl Leading {
     }
 
     /// The term in which this node leads `group` and takes proposals.
-    fn leads_in(&self, group: GroupId) -> Option<Term> {
+    pub(super) fn leads_in(&self, group: GroupId) -> Option<Term> {
         self.roles.get(&group).filter(|known| known.role.leads).map(|known| known.role.term)
     }
 
@@ -97,6 +97,9 @@ impl Hub {
         if led != leads {
             self.machines.forget_pending(group);
         }
+        if !role.leads {
+            self.end_tenure(group);
+        }
         if leader.is_some() {
             self.proposals.resend(group);
         }
@@ -118,6 +121,7 @@ impl Hub {
         if Partition::of_group(group).is_none() {
             self.outbox_sent[Machines::session_index(group)] = 0;
             self.send_outbox(group);
+            self.begin_tenure(group);
         }
     }
 

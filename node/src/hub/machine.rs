@@ -223,7 +223,11 @@ impl Machines {
                 let mut outcomes = Vec::with_capacity(ops.ops.len());
                 for op in ops.ops {
                     let kind = op.kind.ok_or_else(|| unknown(entry.group))?;
-                    let outcome = machine.apply(entry.stamp.get(), &kind, changes);
+                    let outcome = if kind.counts_in(entry.term.get()) {
+                        machine.apply(entry.stamp.get(), &kind, changes)
+                    } else {
+                        Outcome::Stale
+                    };
                     outcomes.push((kind, outcome));
                 }
                 Ok(Applied::Ops(outcomes))

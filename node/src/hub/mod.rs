@@ -15,6 +15,7 @@ mod reads;
 mod attach;
 mod outbox;
 mod retained;
+mod share;
 mod apply;
 mod boarding;
 mod lead;
@@ -54,6 +55,7 @@ use net::Peers;
 pub use open::{OpenError, Opened, Plan, open};
 use propose::Pending;
 use reads::Reads;
+use share::Sharing;
 use tag::Tag;
 use time::GroupTime;
 pub use turn::HubError;
@@ -86,6 +88,7 @@ pub struct Hub {
     attaching: BTreeMap<String, Attaching>,
     departing: BTreeMap<String, Departing>,
     reads: Reads,
+    sharing: Sharing,
     keeping: Keeping,
     /// Highest outbox entry of each session group that is under way.
     outbox_sent: Vec<u64>,

@@ -57,6 +57,11 @@ impl Peers {
         self.up.contains(&node)
     }
 
+    /// The other nodes that are connected.
+    pub(super) fn connected(&self) -> impl Iterator<Item = NodeId> {
+        self.up.iter().copied()
+    }
+
     /// Does some other node refuse new messages for lack of space?
     pub(super) fn any_full(&self) -> bool {
         self.pulses.values().any(|(pulse, heard)| pulse.full && self.now < *heard + QUIET)
@@ -151,6 +156,7 @@ impl Hub {
             self.proposals.resend(group);
         }
         self.peers.pulsed_at = Duration::ZERO;
+        self.share_up(node);
     }
 
     fn down(&mut self, node: NodeId) {
@@ -158,6 +164,7 @@ impl Hub {
         self.peers.up.remove(&node);
         self.part(node);
         self.peers.pulses.remove(&node);
+        self.share_down(node);
         for group in Machines::groups(self.route) {
             let status = self.engine.status(group);
             let replica =
@@ -227,6 +234,11 @@ impl Hub {
             Kind::Released(released) => self.released_elsewhere(released),
             Kind::Disconnect(disconnect) => {
                 self.fence(disconnect.owner, &disconnect.client_id, false);
+            }
+            Kind::Shared(shared) => {
+                for word in shared.said.into_iter().filter_map(|said| said.word) {
+                    self.share_heard(from, word);
+                }
             }
         }
     }

@@ -159,6 +159,7 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
         attaching: BTreeMap::new(),
         departing: BTreeMap::new(),
         reads: Reads::default(),
+        sharing: super::share::Sharing::default(),
         keeping: Keeping::new(plan.limits, plan.fsync, plan.flush_beside),
         outbox_sent: vec![0; usize::from(route.session_groups())],
         latencies: Latencies::new(),

@@ -55,11 +55,7 @@ impl Hub {
                 }
                 Some(Task::LeaveShare(leave)) => {
                     let to = self.route.session_group(&leave.share);
-                    let op = ShareLeave {
-                        share: leave.share,
-                        client_id: entry.client_id,
-                        incarnation: leave.incarnation,
-                    };
+                    let op = ShareLeave { share: leave.share, client_id: entry.client_id, at: leave.at };
                     self.accept_op(to, Kind::ShareLeave(op), OpTag::Outbox { group, number });
                 }
                 Some(Task::ForgetTokens(task)) => {

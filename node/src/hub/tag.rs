@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use holdfast_log::GroupId;
 
-use crate::mail::{From, Refused, ShareMember};
+use crate::mail::{From, Refused};
 
 /// For one entry.
 #[derive(Debug)]
@@ -64,8 +64,6 @@ pub(super) enum OpTag {
     HandedOver(String),
     /// The end of a connection, with its last window in case that another owner took over.
     Detach,
-    /// A member joins a shared subscription.
-    ShareJoin(From, Box<ShareMember>),
     /// The window of a shared subscription.
     ShareFlush {
         /// Worker that dispatches it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast_log::{Effects, LogError, Refusal};
+use holdfast_log::{Effects, LogError, NodeId, Refusal};
 
 use super::machine::MachineError;
 use super::tag::OpTag;
@@ -106,6 +106,8 @@ impl Hub {
         self.pass_reads();
         self.mark_departing();
         self.send_departed();
+        self.pass_calls();
+        self.send_shared();
         self.hand_out();
         match self.boarding.stranger.take() {
             Some(uuid) => Err(HubError::Stranger { node: self.node.get(), uuid }),
@@ -170,19 +172,9 @@ impl Hub {
                 let tag = if matches!(op, Kind::Detach(_)) { OpTag::Detach } else { OpTag::Quiet };
                 self.accept_op(group, op, tag);
             }
-            Request::ShareJoin { from, op, member } => {
-                if self.keeping.full && from.tag != 0 {
-                    self.refuse_op(from);
-                    return Ok(());
-                }
-                let group = self.route.session_group(&op.share);
-                self.accept_op(group, Kind::ShareJoin(*op), OpTag::ShareJoin(from, member));
-            }
-            Request::ShareFlush(flush) => {
-                let group = self.route.session_group(&flush.window.share);
-                let tag = OpTag::ShareFlush { worker: flush.worker, tag: flush.tag };
-                self.accept_op(group, Kind::ShareWindow(flush.window), tag);
-            }
+            Request::Share { to, word } => self.share_say(NodeId::new(to), *word),
+            Request::ShareAnswered(call) => self.worker_answered(call),
+            Request::ShareFlush(flush) => self.accept_share_flush(*flush),
             Request::Barrier(from, cover) => self.accept_barrier(from, cover),
             Request::Retained(scan) => self.scan_retained(&scan),
             Request::Released(released) => self.released(*released),
@@ -196,7 +188,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Nothing new that lasts is taken in while the disk is full. A session that comes back (tag 0) is not new.
+    /// Nothing new that lasts is taken in while the disk is full.
     fn refuse_op(&mut self, from: From) {
         let From { worker, connection, tag } = from;
         let outcome = Err(crate::mail::Refused::Full);

@@ -8,6 +8,7 @@ use prost::Message;
 
 use crate::board::Lead;
 use crate::route::Partition;
+use crate::mail::ShareSaid;
 use crate::state::session::record::{Owner, Window};
 
 const WORD: u8 = 1;
@@ -17,7 +18,7 @@ const BULK: u8 = 2;
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Word {
     /// Which. `None` is a word of a later version, which is passed over.
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 10, 11, 12")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 8, 10, 11, 12")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -42,6 +43,9 @@ pub(super) enum Kind {
     /// How much of the receiver's interest the sender has taken up.
     #[prost(message, tag = "12")]
     InterestSeen(InterestSeen),
+    /// What members and dispatchers of shared subscriptions say.
+    #[prost(message, tag = "8")]
+    Shared(Shared),
 }
 
 /// How a node is.
@@ -137,6 +141,14 @@ pub(super) struct InterestSeen {
     /// Up to this number; 0: the sender wants to be told anew.
     #[prost(uint64, tag = "1")]
     pub(super) version: u64,
+}
+
+/// Words about shared subscriptions, in order.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Shared {
+    /// The words.
+    #[prost(message, repeated, tag = "1")]
+    pub(super) said: Vec<ShareSaid>,
 }
 
 /// What an opaque frame holds.

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use holdfast_log::Entry;
+use holdfast_log::{Entry, GroupId};
 
-use super::{After, ConnectionKey, Gather, Refused};
+use super::{After, Assign, ConnectionKey, Gather, Refused, ShareGone, ShareMember};
 use crate::board::Lead;
 use crate::route::Partition;
 use crate::state::session::op::ShareWindow;
+use crate::state::session::record::Owner;
 use crate::state::session::{Attached, Outcome};
 
 /// An event for a worker.
@@ -74,20 +75,37 @@ pub enum Event {
     Read(Box<ReadAnswer>),
     /// QoS 0 from another worker or another node.
     Live(Live),
-    /// A member of a shared subscription that this worker dispatches.
-    ShareMember(Box<ShareMember>),
+    /// The worker dispatches the shared subscriptions of a session group that hash to it, in this term; 0: no more.
+    ShareTenure(GroupId, u64),
+    /// Every node has told the dispatcher of this group and term what its members hold: messages may be given.
+    ShareOpen(GroupId, u64),
+    /// The shared subscriptions of a session group are dispatched by this node from now on: it wants to know of all
+    /// members here.
+    ShareCall {
+        /// The session group.
+        group: GroupId,
+        /// The node.
+        node: u64,
+        /// Term in which it leads the group.
+        term: u64,
+    },
+    /// A member of a shared subscription that this worker dispatches, and the window that is committed.
+    ShareMember(Box<ShareMember>, Box<ShareWindow>),
     /// A member's connection has left a shared subscription: what it held at QoS 1 is free again.
-    ShareGone {
+    ShareGone(Box<ShareGone>),
+    /// A member has left a shared subscription for good: what is bound to its session is dropped.
+    ShareLeft {
         /// `$share/name/filter`.
-        share: Arc<str>,
+        share: String,
         /// The member's client id.
-        client_id: Arc<str>,
-        /// The member's worker.
-        worker: u32,
-        /// The member's connection.
-        connection: ConnectionKey,
-        /// It will not come back: what it held at QoS 2 is dropped.
-        ended: bool,
+        client_id: String,
+    },
+    /// The boots of a node up to this one are over, or it cannot be reached: its members are gone.
+    ShareLost {
+        /// The node.
+        node: u64,
+        /// The boot.
+        boot: u64,
     },
     /// The shared subscription has no members left anywhere.
     ShareClosed(String),
@@ -95,7 +113,7 @@ pub enum Event {
     ShareFlushed(u64),
     /// A message of a shared subscription for a connection of this worker.
     Assign(Box<Assign>),
-    /// A member has finished messages of a shared subscription.
+    /// A member has finished a message of a shared subscription.
     ShareDone {
         /// `$share/name/filter`.
         share: Arc<str>,
@@ -103,6 +121,15 @@ pub enum Event {
         client_id: Arc<str>,
         /// (partition, offset).
         done: (u16, u64),
+        /// Who waits for the record of it, at QoS 2.
+        settle: Option<Box<Owner>>,
+    },
+    /// The dispatcher of a shared subscription knows a member of this worker.
+    ShareJoined {
+        /// The member's connection.
+        connection: ConnectionKey,
+        /// `$share/name/filter`.
+        share: Arc<str>,
     },
     /// The dispatcher has recorded that a QoS 2 message is finished, so the member may forget it.
     ShareSettled {
@@ -194,48 +221,4 @@ pub struct ReadAnswer {
     pub through: u64,
     /// Offsets below this were truncated.
     pub truncated: u64,
-}
-
-/// A member of a shared subscription.
-#[derive(Debug)]
-pub struct ShareMember {
-    /// `$share/name/filter`.
-    pub share: String,
-    /// The member's client id.
-    pub client_id: String,
-    /// Worker and connection of the member.
-    pub worker: u32,
-    /// The member's connection.
-    pub connection: ConnectionKey,
-    /// The session outlives its connection.
-    pub durable: bool,
-    /// Subscription options byte.
-    pub options: u32,
-    /// Subscription Identifier, 0: none.
-    pub id: u32,
-    /// Messages it may have at a time.
-    pub capacity: u32,
-    /// The committed window of the shared subscription.
-    pub window: ShareWindow,
-    /// QoS 2 messages that the member's session holds already.
-    pub held: Vec<(u16, u64)>,
-}
-
-/// A message of a shared subscription for one member.
-#[derive(Debug)]
-pub struct Assign {
-    /// The member's connection.
-    pub connection: ConnectionKey,
-    /// `$share/name/filter`.
-    pub share: Arc<str>,
-    /// Subscription options byte of the member.
-    pub options: u32,
-    /// Subscription Identifier, 0: none.
-    pub id: u32,
-    /// Where the message stands; `None`: QoS 0, `live` holds it.
-    pub place: Option<(Partition, u64, Arc<Entry>)>,
-    /// The record of a QoS 0 message.
-    pub live: Vec<u8>,
-    /// Group time of arrival, ms.
-    pub stamp: u64,
 }

@@ -2,13 +2,18 @@
 
 mod event;
 mod request;
+mod share;
 mod gather;
 mod mailbox;
 
-pub use event::{Assign, Event, Live, Read, ReadAnswer, RetainedHit, RetainedPage, ShareMember};
+pub use event::{Event, Live, Read, ReadAnswer, RetainedHit, RetainedPage};
 pub use gather::Gather;
 pub use mailbox::{Mailbox, Wake};
 pub use request::{After, Batch, Flushing, From, Refused, Released, Request, RetainedScan, ShareFlush, Want};
+pub use share::{
+    Assign, Assigned, ShareAssign, ShareCall, ShareDone, ShareGone, ShareHeld, ShareJoined, ShareMember,
+    ShareSaid, ShareSettled, ShareWord,
+};
 
 /// A connection of a worker. The generation makes a late message to a closed connection miss its successor.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use holdfast_log::{Flushed, GroupId, StoreError};
 
-use super::{ConnectionKey, Live, ShareMember};
+use super::{ConnectionKey, Live, ShareCall, ShareWord};
 use crate::admin::Query;
 use crate::record::EntryFlags;
 use crate::route::{Cover, Partition};
-use crate::state::session::op::{Kind, ShareJoin, ShareWindow};
+use crate::state::session::op::{Kind, ShareWindow};
 use crate::state::session::record::Window;
 
 /// Who asks, and under which number it wants the answer.
@@ -50,19 +50,19 @@ pub enum Request {
     /// Where do the partitions that these filters cover stand? Answered by `Started` when all that was acknowledged
     /// before, anywhere, is applied; by `NotStarted` where nobody knows.
     Barrier(From, Cover),
-    /// A member joins a shared subscription; answered as `Session`, and its dispatcher is told.
-    ShareJoin {
-        /// Who asks.
-        from: From,
-        /// The operation.
-        op: Box<ShareJoin>,
-        /// What the dispatcher is told, without the window.
-        member: Box<ShareMember>,
-    },
     /// Retained messages for a subscription.
     Retained(Box<RetainedScan>),
     /// The old owner of a session has let go of it.
     Released(Box<Released>),
+    /// A word about a shared subscription for a node, which may be this one.
+    Share {
+        /// The node.
+        to: u64,
+        /// The word.
+        word: Box<ShareWord>,
+    },
+    /// The worker has told the dispatcher of this group and term of all its members.
+    ShareAnswered(ShareCall),
     /// Cursor and assignments of a shared subscription; `tag` comes back to the worker when committed.
     ShareFlush(Box<ShareFlush>),
     /// A question of the admin API.
@@ -78,11 +78,12 @@ impl Request {
     pub fn needs_boot(&self) -> bool {
         match self {
             Self::Live(_) | Self::Interest(_) | Self::Query(_) | Self::Flushed(_) | Self::Stop => false,
+            // What a word is worth without a boot is seen word by word.
+            Self::Share { .. } | Self::ShareAnswered(_) => false,
             Self::Publish(_)
             | Self::Session { .. }
             | Self::Note { .. }
             | Self::Barrier(..)
-            | Self::ShareJoin { .. }
             | Self::Retained(_)
             | Self::Released(_)
             | Self::ShareFlush(_) => true,
@@ -179,6 +180,8 @@ pub struct Released {
 pub struct ShareFlush {
     /// Worker that dispatches it.
     pub worker: u32,
+    /// The boot that it was sent under.
+    pub boot: u64,
     /// Comes back in [`super::Event::ShareFlushed`]; 0: nobody waits.
     pub tag: u64,
     /// The window.

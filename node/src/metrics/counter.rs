@@ -43,10 +43,12 @@ pub enum Dropped {
     LeaderMoved,
     /// QoS 0 for which there was no room on the way to another node.
     QueueFull,
+    /// QoS 2 of a shared subscription, bound to a session that has ended.
+    SessionEnded,
 }
 
 impl Dropped {
-    const LABELS: [&str; 8] = [
+    const LABELS: [&str; 9] = [
         "outgoing_full",
         "expired",
         "packet_too_large",
@@ -55,6 +57,7 @@ impl Dropped {
         "no_leader",
         "leader_moved",
         "queue_full",
+        "session_ended",
     ];
 
     /// Counts messages from where there are no [`Counters`].
@@ -145,7 +148,7 @@ pub struct Counters {
     pub messages_out: [u64; 3],
     /// Connections opened.
     pub opened: u64,
-    dropped: [u64; 8],
+    dropped: [u64; 9],
     connects: [u64; 9],
     closed: [u64; 8],
     handles: Box<Handles>,
@@ -158,7 +161,7 @@ struct Handles {
     bytes_out: [Counter; 16],
     messages_in: [Counter; 3],
     messages_out: [Counter; 3],
-    dropped: [Counter; 8],
+    dropped: [Counter; 9],
     connects: [Counter; 9],
     closed: [Counter; 8],
     connections: Gauge,
@@ -175,7 +178,7 @@ impl Counters {
             messages_in: [0; 3],
             messages_out: [0; 3],
             opened: 0,
-            dropped: [0; 8],
+            dropped: [0; 9],
             connects: [0; 9],
             closed: [0; 8],
             handles: Box::new(Handles::new()),

@@ -30,6 +30,7 @@ impl Worker {
         let id = ack.packet_id.get();
         match session.outbound.by_id(id) {
             Some(flight) if !flight.exactly_once => return Err(Close::Ours(ReasonCode::ProtocolError)),
+            Some(flight) if ack.reason.is_error() && flight.share.is_some() => self.settle_share(key, id),
             Some(_) if ack.reason.is_error() => self.finished(key, id),
             Some(flight) => match flight.step {
                 Step::Published if durable => {
@@ -54,16 +55,10 @@ impl Worker {
     }
 
     pub(super) fn pubcomp(&mut self, key: ConnectionKey, ack: &Ack<'_>) -> Result<(), Close> {
-        let session = self.open(key);
-        let durable = session.durable();
         let id = ack.packet_id.get();
-        match session.outbound.by_id(id) {
-            Some(flight) if durable && flight.share.is_some() && flight.step == Step::Released => {
-                // The dispatcher records it before this session forgets it.
-                flight.step = Step::Settling;
-                let share = flight.share.clone().expect("just seen");
-                let done = (flight.partition, flight.offset);
-                self.share_done(key, share, done);
+        match self.open(key).outbound.by_id(id) {
+            Some(flight) if flight.step == Step::Released && flight.share.is_some() => {
+                self.settle_share(key, id);
             }
             Some(flight) if flight.step == Step::Released => self.finished(key, id),
             Some(_) => {}
@@ -72,16 +67,14 @@ impl Worker {
         Ok(())
     }
 
-    /// A membership is committed. The dispatcher, which may be a new one, may not have heard of what this session
-    /// has finished, nor the session that it is recorded: it is said again.
-    pub(super) fn settle_again(&mut self, key: ConnectionKey) {
-        let Some(session) = self.conn(key).and_then(Conn::session) else { return };
-        let settling = session.outbound.flights().filter(|flight| flight.step == Step::Settling);
-        let done =
-            settling.filter_map(|flight| Some((flight.share.clone()?, (flight.partition, flight.offset))));
-        for (share, done) in done.collect::<Vec<_>>() {
-            self.share_done(key, share, done);
-        }
+    /// The client is done with a QoS 2 message of a shared subscription. The dispatcher records that before this
+    /// session forgets it, or a later dispatcher would give it again.
+    fn settle_share(&mut self, key: ConnectionKey, packet_id: u16) {
+        let Some(flight) = self.open(key).outbound.by_id(packet_id) else { return };
+        let Some(share) = flight.share.clone().filter(|_| flight.step != Step::Settling) else { return };
+        flight.step = Step::Settling;
+        let done = (flight.partition, flight.offset);
+        self.share_done(key, share, done, true);
     }
 
     pub(super) fn pubrel_out(&mut self, key: ConnectionKey, packet_id: PacketId, reason: ReasonCode) {
@@ -93,8 +86,8 @@ impl Worker {
     pub(super) fn finished(&mut self, key: ConnectionKey, packet_id: u16) {
         let session = self.open(key);
         let Some(flight) = session.outbound.finish(packet_id) else { return };
-        if let Flight { share: Some(share), partition, offset, .. } = flight {
-            self.share_done(key, share, (partition, offset));
+        if let Flight { share: Some(share), partition, offset, exactly_once, .. } = flight {
+            self.share_done(key, share, (partition, offset), exactly_once);
         }
         self.touch(key.slot);
         self.pull_later(key.slot);

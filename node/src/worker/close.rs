@@ -67,10 +67,9 @@ impl Worker {
             Close::Asked { discard_will, expiry } => (discard_will, expiry),
             Close::Lost | Close::Ours(_) => (false, None),
         };
-        let ended = session.expiry == 0 || expiry == Some(0);
         let client_id = session.client_id.to_string();
         let detach = Detach { client_id, epoch: session.epoch, discard_will, expiry, window };
-        let durable = session.durable();
+        let (durable, asking) = (session.durable(), session.asking > 0);
         let held: usize = session.inbound.held.iter().map(|held| held.record.len()).sum();
         let left = session.inbound.unsettled();
         self.outstanding -= held;
@@ -79,7 +78,11 @@ impl Worker {
             let at = self.group_index(key);
             self.durables[at] -= 1;
         }
-        self.forget_subscriptions(key, ended);
+        // Nobody is answered any more.
+        if asking {
+            self.requests.retain(|(of, _), _| *of != key);
+        }
+        self.forget_subscriptions(key);
     }
 
     fn leave(&mut self, key: ConnectionKey, leaving: Leaving) {
@@ -129,7 +132,7 @@ impl Worker {
         }
     }
 
-    fn forget_subscriptions(&mut self, key: ConnectionKey, ended: bool) {
+    fn forget_subscriptions(&mut self, key: ConnectionKey) {
         let session = self.conns[key.slot as usize].session().expect("the caller has looked");
         let subscriptions = std::mem::take(&mut session.subscriptions);
         for subscription in session.resuming.take().into_iter().flat_map(|resuming| resuming.0) {
@@ -138,7 +141,7 @@ impl Worker {
         for (place, subscription) in subscriptions.into_iter().enumerate() {
             let Some(subscription) = subscription else { continue };
             if subscription.shared() {
-                self.leave_share(key, &subscription.filter, ended);
+                self.leave_share(key, &subscription.filter);
             } else {
                 self.matching.remove(subscription.plain(), key.slot, place);
                 self.unwant(subscription.plain());

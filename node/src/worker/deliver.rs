@@ -57,6 +57,7 @@ impl Worker {
             }
         }
         self.tails.push(partition, entry);
+        self.pull_awaited();
     }
 
     /// Seconds that are left of the message's expiry, if it has one; `None`: it has expired [MQTT-3.3.2-5].

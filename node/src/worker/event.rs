@@ -5,6 +5,7 @@ use holdfast_codec::ReasonCode;
 use super::ack::TAG_RELEASE;
 use super::commit::TAG_WINDOW;
 use super::publish::TAG_INTENTS;
+use super::share::TAG_JOIN;
 use super::subscribe::TAG_SUBSCRIBE;
 use super::{Close, Worker};
 use crate::mail::{ConnectionKey, Event, Refused};
@@ -33,14 +34,20 @@ impl Worker {
             }
             Event::Read(answer) => self.read_answer(*answer),
             Event::Live(live) => self.live(&live),
-            Event::ShareMember(member) => self.share_member(*member),
-            Event::ShareGone { share, client_id, worker, connection, ended } => {
-                self.share_gone(&share, &client_id, (worker, connection), ended);
-            }
+            Event::ShareTenure(group, term) => self.share_tenure(group, term),
+            Event::ShareOpen(group, term) => self.share_opened(group, term),
+            Event::ShareCall { group, node, term } => self.share_called(group, node, term),
+            Event::ShareMember(member, window) => self.share_member(&member, &window),
+            Event::ShareGone(gone) => self.share_gone(&gone),
+            Event::ShareLeft { share, client_id } => self.share_left(&share, &client_id),
+            Event::ShareLost { node, boot } => self.share_lost(node, boot),
             Event::ShareClosed(share) => self.share_closed(&share),
             Event::ShareFlushed(tag) => self.share_flushed(tag),
             Event::Assign(assign) => self.assigned(assign),
-            Event::ShareDone { share, client_id, done } => self.share_finished(&share, &client_id, done),
+            Event::ShareDone { share, client_id, done, settle } => {
+                self.share_finished(&share, &client_id, done, settle.map(|owner| *owner));
+            }
+            Event::ShareJoined { connection, share } => self.share_joined(connection, share),
             Event::ShareSettled { connection, done } => self.share_settled(connection, done),
             Event::Subscriptions(gather) => gather.add(self.subscription_views()),
             Event::Accepted(..) => unreachable!("the driver takes connections in"),
@@ -59,12 +66,8 @@ impl Worker {
         match tag & TAG_KIND {
             TAG_INTENTS => self.intents_committed(key),
             TAG_RELEASE => self.released(key, u16::try_from(low).expect("a packet identifier")),
-            TAG_SUBSCRIBE => {
-                self.request_committed(key, low, refused);
-                self.settle_again(key);
-            }
-            // A shared subscription goes on after a reconnect.
-            0 => self.settle_again(key),
+            TAG_SUBSCRIBE => self.request_committed(key, low, refused),
+            TAG_JOIN => self.joined_again(key, low),
             TAG_WINDOW => self.window_committed(key, low),
             _ => {}
         }

@@ -7,6 +7,7 @@ use holdfast_codec::{PacketId, Qos, ReasonCode, SubscribeOptions};
 use super::deliver::{Offer, Origin, Spot, alias_for};
 use super::matching::Target;
 use super::send::Form;
+use super::share::TAG_ASSIGNED;
 use super::subscribe::TAG_RESUME;
 use super::{Close, Conn, Worker, mark_dirty};
 use crate::mail::{After, ConnectionKey, From, Read, ReadAnswer, Request, RetainedPage, RetainedScan};
@@ -66,7 +67,7 @@ impl Worker {
 
     /// There is more to read without waiting for anything.
     pub fn has_more(&self) -> bool {
-        !self.pulls.is_empty() || self.share_more()
+        !self.pulls.is_empty() || self.shares.more()
     }
 
     fn pull(&mut self, slot: u32) {
@@ -192,8 +193,10 @@ impl Worker {
         if self.conn(key).and_then(Conn::session).is_none() {
             return;
         }
-        if answer.tag == TAG_RESEND {
-            return self.resend_read(key, &answer);
+        match answer.tag {
+            TAG_RESEND => return self.resend_read(key, &answer),
+            TAG_ASSIGNED => return self.assigned_read(key, &answer),
+            _ => {}
         }
         let partition = answer.partition.get();
         let session = self.open(key);
@@ -282,8 +285,9 @@ impl Worker {
         let mut next: Vec<Option<u64>> = vec![None; starts.len()];
         for subscription in subscriptions {
             if subscription.shared() {
-                self.put(key, subscription.clone());
-                self.join_share(key, &subscription, starts, 0);
+                let filter = Arc::clone(&subscription.filter);
+                self.put(key, subscription);
+                self.join_again(key, &filter, starts);
                 continue;
             }
             let covers = self.place.route.covers(subscription.plain());

@@ -1,89 +1,194 @@
-//! Shared subscriptions that this worker dispatches. MQTT 5.0, 4.8.2.
+//! Shared subscriptions: those that this worker dispatches, and the members that are connected here. MQTT 5.0, 4.8.2.
 //!
-//! The dispatcher reads the log as a session does and gives each message to one member that has room. A message of
-//! QoS 1 is free again when its member's connection ends. One of QoS 2 stays bound to a durable member: that is
-//! committed before it is sent, and its end is committed before the member forgets it.
+//! The node that leads the session group of a shared subscription dispatches it, by the worker that its name hashes
+//! to. The dispatcher reads the log as a session does and gives each message to one member that has room, on any
+//! node. A message of QoS 1 is free again when its member's connection ends. One of QoS 2 stays bound to its
+//! member's session: that is committed before it is sent, and its end is committed before the member forgets it.
+//!
+//! Invariant: what a dispatcher knows begins with the committed window and what the members say that they hold, and
+//! it ends with its tenure; nothing is given before all nodes have answered its call, or have had time to.
 
-mod member;
+mod tenure;
+mod members;
+mod give;
 mod read;
+mod window;
+mod seat;
+mod assigned;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use holdfast_codec::{Qos, SubscribeOptions};
-use holdfast_log::Entry;
+use holdfast_codec::SubscribeOptions;
+use holdfast_log::GroupId;
 
-use super::Worker;
-use super::deliver::{Origin, Spot};
 use super::tail::Tails;
-use crate::mail::{Assign, ConnectionKey, Event, Request, ShareFlush, ShareMember};
-use crate::metrics::Dropped;
-use crate::record::Record;
-use crate::route::Partition;
+use crate::mail::{Assign, ConnectionKey};
 use crate::session::Lag;
-use crate::state::session::op::{Assignment, ShareWindow};
-use crate::state::session::position;
-use crate::state::session::record::Position;
+use crate::state::session::record::{Owner, Position};
 
-/// Milliseconds between commits of a shared subscription's window that nobody waits for.
-const FLUSH_EVERY: u64 = 100;
-
-/// Milliseconds between commits of the window of a share to which nothing is published.
-const MOVED_EVERY: u64 = 5_000;
+pub(super) use assigned::TAG_ASSIGNED;
+pub(super) use seat::TAG_JOIN;
 
 /// Partition and offset.
 type Place = (u16, u64);
 
-/// Shared subscriptions dispatched here.
-#[derive(Debug, Default)]
+/// Shared subscriptions dispatched here, and what is known of the dispatchers of those with members here.
+#[derive(Debug)]
 pub(super) struct Shares {
     shares: Vec<Option<Share>>,
     names: HashMap<Arc<str>, usize>,
+    /// Tells apart the shared subscriptions that have had the same place.
+    opened: u64,
     /// Places with something to read or to give.
     pulls: Vec<usize>,
     /// Number of the last commit asked for.
     flush: u64,
     /// What waits for a commit.
-    waiting: HashMap<u64, Vec<(u32, Event)>>,
+    waiting: HashMap<u64, (GroupId, Vec<(Owner, Told)>)>,
     flushed_at: u64,
     moved_at: u64,
+    /// By session group.
+    tenures: Vec<Tenure>,
+    /// Who dispatches, by session group.
+    dispatchers: Vec<Dispatcher>,
+    /// Members here that their dispatcher has been told of and has not answered.
+    registering: BTreeSet<(ConnectionKey, Arc<str>)>,
+    /// Connections that were assigned what has not arrived here yet.
+    awaiting: Vec<u32>,
+}
+
+/// What this worker is for the shared subscriptions of a session group.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tenure {
+    /// Term in which this node leads the group; 0: it does not.
+    term: u64,
+    /// All nodes have answered.
+    open: bool,
+}
+
+/// Who dispatches the shared subscriptions of a session group, as far as this worker has heard.
+#[derive(Clone, Copy, Debug, Default)]
+struct Dispatcher {
+    node: u64,
+    /// Term in which it leads the group; 0: nobody is known.
+    term: u64,
 }
 
 #[derive(Debug)]
 struct Share {
     name: Arc<str>,
     filter_at: usize,
+    group: GroupId,
+    term: u64,
+    number: u64,
+    /// Messages may be given.
+    open: bool,
     members: Vec<Member>,
     turn: usize,
     lags: Vec<Lag>,
+    /// Partitions of which this worker's tail has not come to where the window stands: there, and the next offset.
+    ahead: Vec<Place>,
     /// Given to a member and not finished.
     held: BTreeMap<Place, Holder>,
+    /// Given before by another dispatcher, and not read by this one yet.
+    early: BTreeSet<Place>,
     /// To be given (again): to anyone, or to the member it is bound to.
-    free: BTreeMap<Place, Option<Arc<str>>>,
+    free: BTreeMap<Place, Option<Bound>>,
+    /// Partitions in which the log reader has been asked for what is free.
+    asking: Vec<u16>,
     dirty: bool,
     /// Positions of the window that was committed last.
     committed: Vec<Position>,
     /// What leaves when the window is committed.
-    after: Vec<(u32, Event)>,
+    after: Vec<(Owner, Told)>,
+}
+
+/// A session that a message is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Bound {
+    client_id: Arc<str>,
+    incarnation: u64,
 }
 
 #[derive(Clone, Debug)]
 struct Holder {
-    client_id: Arc<str>,
-    /// QoS 2 of a durable session.
+    to: Bound,
+    /// QoS 2: nobody else may get it.
     bound: bool,
 }
 
 #[derive(Debug)]
 struct Member {
-    client_id: Arc<str>,
-    worker: u32,
-    connection: ConnectionKey,
-    durable: bool,
+    is: Bound,
+    owner: Owner,
     options: SubscribeOptions,
     id: u32,
     capacity: u32,
     holds: u32,
+}
+
+/// What a member is told.
+#[derive(Debug)]
+enum Told {
+    /// The dispatcher knows it.
+    Joined(Arc<str>),
+    /// A message.
+    Assign(Box<Assign>),
+    /// The end of a message is recorded.
+    Settled(Place),
+}
+
+impl Shares {
+    pub(super) fn new(session_groups: u16) -> Self {
+        let groups = usize::from(session_groups);
+        Self {
+            shares: Vec::new(),
+            names: HashMap::new(),
+            opened: 0,
+            pulls: Vec::new(),
+            flush: 0,
+            waiting: HashMap::new(),
+            flushed_at: 0,
+            moved_at: 0,
+            tenures: vec![Tenure::default(); groups],
+            dispatchers: vec![Dispatcher::default(); groups],
+            registering: BTreeSet::new(),
+            awaiting: Vec::new(),
+        }
+    }
+
+    fn pull_later(&mut self, at: usize) {
+        if !self.pulls.contains(&at) {
+            self.pulls.push(at);
+        }
+    }
+
+    /// There is more to read or to give without waiting for anything.
+    pub(super) fn more(&self) -> bool {
+        !self.pulls.is_empty()
+    }
+
+    /// The shared subscription in a place that the caller has looked at.
+    fn at(&mut self, at: usize) -> &mut Share {
+        self.shares[at].as_mut().expect("the caller has looked")
+    }
+
+    fn named(&mut self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
+    }
+
+    /// Places of the shared subscriptions of a session group.
+    fn of_group(&self, group: GroupId) -> Vec<usize> {
+        let shares = self.shares.iter().enumerate();
+        let of = |share: &Option<Share>| share.as_ref().is_some_and(|share| share.group == group);
+        shares.filter(|(_, share)| of(share)).map(|(at, _)| at).collect()
+    }
+}
+
+/// Index of a session group in tables of one row per group.
+fn row(group: GroupId) -> usize {
+    group.get() as usize - 1
 }
 
 impl Share {
@@ -91,17 +196,13 @@ impl Share {
         &self.name[self.filter_at..]
     }
 
-    /// The next member in turn that has room.
-    fn choose(&mut self, bound: Option<&Arc<str>>) -> Option<usize> {
-        if let Some(client_id) = bound {
-            return self.members.iter().position(|member| member.client_id == *client_id);
+    /// Where it stands in a partition: the next offset to look at.
+    fn cursor(&self, partition: u16, tails: &Tails) -> u64 {
+        if let Some(lag) = self.lags.iter().find(|lag| lag.partition == partition) {
+            return lag.next;
         }
-        let count = self.members.len();
-        let found = (0..count)
-            .map(|step| (self.turn + step) % count)
-            .find(|at| self.members[*at].holds < self.members[*at].capacity)?;
-        self.turn = (found + 1) % count;
-        Some(found)
+        let ahead = self.ahead.iter().find(|(number, _)| *number == partition);
+        ahead.map_or(0, |(_, next)| *next).max(tails.next(partition))
     }
 
     /// Have the tails moved since its window was committed?
@@ -112,322 +213,10 @@ impl Share {
         })
     }
 
+    /// A member has one message less.
     fn release(&mut self, client_id: &str) {
-        if let Some(member) = self.members.iter_mut().find(|member| &*member.client_id == client_id) {
+        if let Some(member) = self.members.iter_mut().find(|member| &*member.is.client_id == client_id) {
             member.holds = member.holds.saturating_sub(1);
         }
     }
-}
-
-impl Worker {
-    /// A member has joined, or joined again from another connection.
-    pub(super) fn share_member(&mut self, joined: ShareMember) {
-        let name: Arc<str> = joined.share.as_str().into();
-        let at = match self.shares.names.get(&name) {
-            Some(at) => *at,
-            None => self.share_open(&name, &joined.window),
-        };
-        let client_id: Arc<str> = joined.client_id.as_str().into();
-        let share = self.shares.shares[at].as_mut().expect("named shares are there");
-        if let Some(old) = share.members.iter().position(|member| member.client_id == client_id) {
-            let old = share.members.swap_remove(old);
-            free_held(share, &old.client_id, false);
-        }
-        let options = u8::try_from(joined.options).ok().and_then(|bits| SubscribeOptions::from_u8(bits).ok());
-        // What is bound to it and its session does not know of is given to it again.
-        let unknown: Vec<Place> = share
-            .held
-            .iter()
-            .filter(|(place, holder)| holder.client_id == client_id && !joined.held.contains(place))
-            .map(|(place, _)| *place)
-            .collect();
-        for place in unknown {
-            share.held.remove(&place);
-            share.free.insert(place, Some(Arc::clone(&client_id)));
-        }
-        let holds = share.held.values().filter(|holder| holder.client_id == client_id).count();
-        share.members.push(Member {
-            client_id,
-            worker: joined.worker,
-            connection: joined.connection,
-            durable: joined.durable,
-            options: options.unwrap_or(SubscribeOptions::new(Qos::AtLeastOnce)),
-            id: joined.id,
-            capacity: joined.capacity,
-            holds: u32::try_from(holds).unwrap_or(u32::MAX),
-        });
-        self.share_pull_later(at);
-    }
-
-    /// Goes on from a committed window.
-    fn share_open(&mut self, name: &Arc<str>, window: &ShareWindow) -> usize {
-        let filter_at = name.match_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
-        let mut share = Share {
-            name: Arc::clone(name),
-            filter_at,
-            members: Vec::new(),
-            turn: 0,
-            lags: Vec::new(),
-            held: BTreeMap::new(),
-            free: BTreeMap::new(),
-            dirty: false,
-            committed: window.next.clone(),
-            after: Vec::new(),
-        };
-        for assignment in &window.assignments {
-            let place = (u16::try_from(assignment.partition).unwrap_or(u16::MAX), assignment.offset);
-            if assignment.client_id.is_empty() {
-                share.free.insert(place, None);
-            } else {
-                let client_id: Arc<str> = assignment.client_id.as_str().into();
-                share.held.insert(place, Holder { client_id, bound: true });
-            }
-        }
-        let covers = self.place.route.covers(share.filter());
-        for partition in self.place.route.all_partitions().filter(|partition| covers.contains(*partition)) {
-            let number = partition.get();
-            let tail = self.tails.next(number);
-            let next = position(&window.next, u32::from(number)).unwrap_or(tail);
-            if next < tail {
-                share.lags.push(Lag { partition: number, next, reading: false });
-            }
-        }
-        let at = match self.shares.shares.iter().position(Option::is_none) {
-            Some(at) => at,
-            None => {
-                self.shares.shares.push(None);
-                self.shares.shares.len() - 1
-            }
-        };
-        self.matching.insert_share(share.filter(), at);
-        self.want(share.filter());
-        self.shares.names.insert(Arc::clone(name), at);
-        self.shares.shares[at] = Some(share);
-        self.show_interest();
-        at
-    }
-
-    /// A message matches a shared subscription.
-    pub(super) fn dispatch(&mut self, at: u32, record: &Record<'_>, origin: Origin<'_>) {
-        let at = at as usize;
-        let Some(Some(share)) = self.shares.shares.get_mut(at) else { return };
-        match origin {
-            Origin::Live { stamp } => {
-                let count = share.members.len();
-                if count == 0 {
-                    return self.counters.dropped(Dropped::Disconnected);
-                }
-                share.turn = (share.turn + 1) % count;
-                let turn = share.turn;
-                let mut live = Vec::new();
-                record.encode(&mut live);
-                let member = &share.members[turn];
-                let assign = assign(share, member, None, live, stamp);
-                let worker = member.worker;
-                self.out.peers[worker as usize].push(Event::Assign(assign));
-            }
-            Origin::Log(spot) => {
-                if share.lags.iter().any(|lag| lag.partition == spot.partition) {
-                    return;
-                }
-                if !self.give(at, record, spot, None) {
-                    let share = self.shares.shares[at].as_mut().expect("just seen");
-                    share.lags.push(Lag { partition: spot.partition, next: spot.offset, reading: false });
-                    share.dirty = true;
-                }
-            }
-        }
-    }
-
-    /// Gives a logged message to a member. `false`: none has room.
-    fn give(&mut self, at: usize, record: &Record<'_>, spot: Spot<'_>, bound: Option<&Arc<str>>) -> bool {
-        let share = self.shares.shares[at].as_mut().expect("the caller has looked");
-        let Some(chosen) = share.choose(bound) else { return false };
-        let member = &share.members[chosen];
-        let qos = member.options.qos.min(record.qos);
-        let place = (spot.partition, spot.offset);
-        let entry = Some((Partition::new(spot.partition), spot.offset, Arc::clone(spot.entry)));
-        let event =
-            (member.worker, Event::Assign(assign(share, member, entry, Vec::new(), spot.entry.stamp.get())));
-        share.dirty = true;
-        if qos == Qos::AtMostOnce {
-            self.out.peers[event.0 as usize].push(event.1);
-            return true;
-        }
-        let holder = Holder {
-            client_id: Arc::clone(&member.client_id),
-            bound: member.durable && qos == Qos::ExactlyOnce,
-        };
-        share.members[chosen].holds += 1;
-        if holder.bound {
-            share.after.push(event);
-        } else {
-            self.out.peers[event.0 as usize].push(event.1);
-        }
-        share.held.insert(place, holder);
-        true
-    }
-
-    /// A member has finished a message.
-    pub(super) fn share_finished(&mut self, name: &str, client_id: &str, done: Place) {
-        let Some(at) = self.shares.names.get(name).copied() else { return };
-        let share = self.shares.shares[at].as_mut().expect("named shares are there");
-        let bound = match share.held.get(&done).filter(|holder| &*holder.client_id == client_id) {
-            Some(holder) => {
-                let bound = holder.bound;
-                share.held.remove(&done);
-                share.release(client_id);
-                bound
-            }
-            // Finished before, on a connection that ended before it heard of that.
-            None => true,
-        };
-        share.dirty = true;
-        if bound && let Some(member) = share.members.iter().find(|member| &*member.client_id == client_id) {
-            let settled = Event::ShareSettled { connection: member.connection, done };
-            share.after.push((member.worker, settled));
-        }
-        self.share_pull_later(at);
-    }
-
-    /// A member's connection has ended.
-    pub(super) fn share_gone(&mut self, name: &str, client_id: &str, of: (u32, ConnectionKey), ended: bool) {
-        let Some(at) = self.shares.names.get(name).copied() else { return };
-        let share = self.shares.shares[at].as_mut().expect("named shares are there");
-        let same =
-            |member: &Member| (member.worker, member.connection) == of && &*member.client_id == client_id;
-        let Some(gone) = share.members.iter().position(same) else { return };
-        share.members.swap_remove(gone);
-        free_held(share, client_id, ended);
-        share.dirty = true;
-        self.share_pull_later(at);
-    }
-
-    /// Nobody subscribes to it any more, not even an absent session.
-    pub(super) fn share_closed(&mut self, name: &str) {
-        let Some(at) = self.shares.names.get(name).copied() else { return };
-        let share = self.shares.shares[at].as_ref().expect("named shares are there");
-        if !share.members.is_empty() {
-            // Somebody joined meanwhile; the share lives on.
-            return;
-        }
-        self.matching.remove_share(share.filter(), at);
-        self.shares.names.remove(name);
-        if let Some(share) = self.shares.shares[at].take() {
-            self.unwant(share.filter());
-        }
-        self.show_interest();
-    }
-
-    fn share_pull_later(&mut self, at: usize) {
-        if !self.shares.pulls.contains(&at) {
-            self.shares.pulls.push(at);
-        }
-    }
-
-    pub(super) fn share_more(&self) -> bool {
-        !self.shares.pulls.is_empty()
-    }
-
-    /// End of turn: read on for members with room, and commit what somebody waits for.
-    pub(super) fn settle_shares(&mut self) {
-        for at in std::mem::take(&mut self.shares.pulls) {
-            if self.shares.shares.get(at).is_some_and(Option::is_some) {
-                self.share_pull(at);
-            }
-        }
-        let by_clock = self.now.monotonic >= self.shares.flushed_at + FLUSH_EVERY;
-        if by_clock {
-            self.shares.flushed_at = self.now.monotonic;
-        }
-        // A share to which nothing is published moves on with its partitions, or it would hold up retention.
-        let moved = self.now.monotonic >= self.shares.moved_at + MOVED_EVERY;
-        if moved {
-            self.shares.moved_at = self.now.monotonic;
-        }
-        for at in 0..self.shares.shares.len() {
-            let Some(share) = &self.shares.shares[at] else { continue };
-            if !share.after.is_empty() || (by_clock && share.dirty) || (moved && share.behind(&self.tails)) {
-                self.share_flush(at);
-            }
-        }
-    }
-
-    fn share_flush(&mut self, at: usize) {
-        let route = self.place.route;
-        let share = self.shares.shares[at].as_mut().expect("the caller has looked");
-        let covers = route.covers(share.filter());
-        let next = route.all_partitions().filter(|partition| covers.contains(*partition)).map(|partition| {
-            let number = partition.get();
-            let lag = share.lags.iter().find(|lag| lag.partition == number);
-            let next = lag.map_or_else(|| self.tails.next(number), |lag| lag.next);
-            Position { partition: u32::from(number), next }
-        });
-        let next: Vec<Position> = next.collect();
-        let assignment = |place: &Place, client_id: &str| Assignment {
-            partition: u32::from(place.0),
-            offset: place.1,
-            client_id: client_id.to_owned(),
-        };
-        let held = share
-            .held
-            .iter()
-            .map(|(place, holder)| assignment(place, if holder.bound { &holder.client_id } else { "" }));
-        let free = share.free.iter().map(|(place, bound)| assignment(place, bound.as_deref().unwrap_or("")));
-        let assignments = held.chain(free).collect();
-        let window = ShareWindow { share: share.name.to_string(), next, assignments };
-        share.dirty = false;
-        share.committed.clone_from(&window.next);
-        let after = std::mem::take(&mut share.after);
-        let mut tag = 0;
-        if !after.is_empty() {
-            self.shares.flush += 1;
-            tag = self.shares.flush;
-            self.shares.waiting.insert(tag, after);
-        }
-        let flush = ShareFlush { worker: self.place.worker, tag, window };
-        self.out.requests.push(Request::ShareFlush(Box::new(flush)));
-    }
-
-    pub(super) fn share_flushed(&mut self, tag: u64) {
-        for (worker, event) in self.shares.waiting.remove(&tag).unwrap_or_default() {
-            self.out.peers[worker as usize].push(event);
-        }
-    }
-}
-
-/// What a member held at QoS 1 is free again; what is bound to its session stays, unless that has ended.
-fn free_held(share: &mut Share, client_id: &str, ended: bool) {
-    let theirs: Vec<(Place, bool)> = share
-        .held
-        .iter()
-        .filter(|(_, holder)| &*holder.client_id == client_id)
-        .map(|(place, holder)| (*place, holder.bound))
-        .collect();
-    for (place, bound) in theirs {
-        if !bound {
-            share.held.remove(&place);
-            share.free.insert(place, None);
-        } else if ended {
-            share.held.remove(&place);
-        }
-    }
-}
-
-fn assign(
-    share: &Share,
-    member: &Member,
-    place: Option<(Partition, u64, Arc<Entry>)>,
-    live: Vec<u8>,
-    stamp: u64,
-) -> Box<Assign> {
-    Box::new(Assign {
-        connection: member.connection,
-        share: Arc::clone(&share.name),
-        options: u32::from(member.options.to_u8()),
-        id: member.id,
-        place,
-        live,
-        stamp,
-    })
 }

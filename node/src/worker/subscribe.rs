@@ -31,11 +31,21 @@ pub(super) struct Asking {
     kind: Asked,
     /// Commits that are still to come.
     commits: usize,
+    /// The dispatchers of its shared subscriptions have been told.
+    telling: bool,
 }
 
 #[derive(Debug)]
 enum Asked {
-    Subscribe { wanted: Vec<Wanted>, added: Vec<Arc<str>>, owed: Vec<OwedJob> },
+    Subscribe {
+        wanted: Vec<Wanted>,
+        added: Vec<Arc<str>>,
+        owed: Vec<OwedJob>,
+        /// Shared subscriptions to join when the session has them.
+        joining: Vec<Subscription>,
+        /// Shared subscriptions whose dispatchers are to know the member.
+        unconfirmed: Vec<Arc<str>>,
+    },
     Unsubscribe,
 }
 
@@ -75,8 +85,14 @@ impl Worker {
         let cover = self.cover(&wanted);
         wanted.iter().for_each(|wanted| self.want_plain(&wanted.subscription));
         let number = self.next_request();
-        let kind = Asked::Subscribe { wanted, added: Vec::new(), owed: Vec::new() };
-        let request = Asking { packet_id: packet.packet_id, reasons, kind, commits: 0 };
+        let kind = Asked::Subscribe {
+            wanted,
+            added: Vec::new(),
+            owed: Vec::new(),
+            joining: Vec::new(),
+            unconfirmed: Vec::new(),
+        };
+        let request = Asking { packet_id: packet.packet_id, reasons, kind, commits: 0, telling: false };
         self.open(key).asking += 1;
         self.requests.insert((key, number), request);
         let tag = TAG_SUBSCRIBE | number;
@@ -151,9 +167,8 @@ impl Worker {
             }
             return;
         }
-        let Asked::Subscribe { wanted, added, owed } = &mut request.kind else { return };
+        let Asked::Subscribe { wanted, added, owed, joining, .. } = &mut request.kind else { return };
         let mut ops = Vec::new();
-        let mut shares = Vec::new();
         for wanted in std::mem::take(wanted) {
             let subscription = Subscription { starts: Arc::clone(starts), ..wanted.subscription };
             let existed = self.put(key, subscription.clone());
@@ -161,7 +176,7 @@ impl Worker {
                 added.push(Arc::clone(&subscription.filter));
             }
             if subscription.shared() {
-                shares.push(subscription.clone());
+                joining.push(subscription.clone());
             } else if retained_wanted(&subscription, existed) {
                 owed.push(OwedJob::new(Arc::clone(&subscription.filter), starts.to_vec()));
             }
@@ -169,10 +184,6 @@ impl Worker {
         }
         let tag = TAG_SUBSCRIBE | number;
         request.commits = self.commit_subscriptions(key, tag, ops, owed);
-        for share in &shares {
-            self.join_share(key, share, starts, tag);
-            request.commits += 1;
-        }
         self.requests.insert((key, number), request);
         self.subscription_committed(key, number, None);
     }
@@ -263,8 +274,9 @@ impl Worker {
             for reason in request.reasons.iter_mut().filter(|reason| !reason.is_error()) {
                 *reason = ReasonCode::QuotaExceeded;
             }
-            if let Asked::Subscribe { added, owed, .. } = &mut request.kind {
+            if let Asked::Subscribe { added, owed, joining, .. } = &mut request.kind {
                 owed.clear();
+                joining.clear();
                 let added = std::mem::take(added);
                 if self.conn(key).and_then(Conn::session).is_some() {
                     for filter in added {
@@ -273,11 +285,10 @@ impl Worker {
                 }
             }
         }
-        let Some(request) = self.requests.get(&(key, number)) else { return };
-        if request.commits > 0 {
+        if self.join_on(key, number) {
             return;
         }
-        let request = self.requests.remove(&(key, number)).expect("just seen");
+        let Some(request) = self.requests.remove(&(key, number)) else { return };
         let Some(session) = self.conn(key).and_then(Conn::session) else { return };
         session.asking -= 1;
         let version = session.version;
@@ -303,6 +314,60 @@ impl Worker {
                 let unsuback = UnsubAck::new(request.packet_id, request.reasons);
                 self.write(key, |out| unsuback.encode(version, out));
             }
+        }
+    }
+
+    /// The next step of a request with shared subscriptions: its session has them, their groups know the member, and
+    /// then their dispatchers do. `true`: it waits for something.
+    fn join_on(&mut self, key: ConnectionKey, number: u64) -> bool {
+        let Some(request) = self.requests.get_mut(&(key, number)) else { return true };
+        let Asked::Subscribe { joining, unconfirmed, .. } = &mut request.kind else {
+            return request.commits > 0;
+        };
+        if request.commits > 0 {
+            return true;
+        }
+        if !joining.is_empty() {
+            let joining = std::mem::take(joining);
+            request.commits = joining.len();
+            *unconfirmed = joining.iter().map(|share| Arc::clone(&share.filter)).collect();
+            for share in joining {
+                self.join_share(key, &share, number, TAG_SUBSCRIBE | number);
+            }
+            return true;
+        }
+        if request.telling {
+            return !unconfirmed.is_empty();
+        }
+        request.telling = true;
+        let session = self.conns.get_mut(key.slot as usize).and_then(Conn::session);
+        // What was unsubscribed meanwhile has no member to tell of.
+        unconfirmed.retain(|share| session.as_ref().is_some_and(|session| session.place_of(share).is_some()));
+        let shares = unconfirmed.clone();
+        for share in &shares {
+            self.register(key, share);
+        }
+        !shares.is_empty()
+    }
+
+    /// The dispatcher of a shared subscription knows a member here, or there is none any more.
+    pub(super) fn confirmed(&mut self, key: ConnectionKey, share: &str) {
+        let Some(session) = self.conn(key).and_then(Conn::session) else { return };
+        if session.asking == 0 {
+            return;
+        }
+        let mut told = Vec::new();
+        for ((of, number), request) in &mut self.requests {
+            if let (true, true, Asked::Subscribe { unconfirmed, .. }) =
+                (*of == key, request.telling, &mut request.kind)
+            {
+                unconfirmed.retain(|one| **one != *share);
+                told.push(*number);
+            }
+        }
+        told.sort_unstable();
+        for number in told {
+            self.subscription_committed(key, number, None);
         }
     }
 
@@ -341,13 +406,15 @@ impl Worker {
                 client_id: session.client_id.to_string(),
                 epoch: session.epoch,
                 filters: gone,
+                number,
             });
             let group = session.group;
             let from = From { worker, connection: key, tag: TAG_SUBSCRIBE | number };
             self.out.requests.push(Request::Session { from, group, op: Box::new(op) });
         }
         self.open(key).asking += 1;
-        let request = Asking { packet_id: packet.packet_id, reasons, kind: Asked::Unsubscribe, commits };
+        let kind = Asked::Unsubscribe;
+        let request = Asking { packet_id: packet.packet_id, reasons, kind, commits, telling: false };
         self.requests.insert((key, number), request);
         self.subscription_committed(key, number, None);
         Ok(())
@@ -359,7 +426,8 @@ impl Worker {
         let Some(place) = session.place_of(filter) else { return false };
         let subscription = session.subscriptions[place].take().expect("just found");
         if subscription.shared() {
-            self.leave_share(key, &subscription.filter, true);
+            self.leave_share(key, &subscription.filter);
+            self.confirmed(key, &subscription.filter);
         } else {
             self.matching.remove(subscription.plain(), key.slot, place);
             self.unwant(subscription.plain());

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::op::{Attach, Detach, Kind, Subscribe};
+use super::op::{Attach, Detach, Kind, Point, Subscribe, Unsubscribe};
 use super::outbox::{Leave, Outbox, Task};
 use super::past::{Ended, Past};
 use super::record::{Core, Owner, Position, Record, Window};
@@ -79,7 +79,7 @@ impl Sessions {
             Kind::Detach(op) => self.detach(stamp, op, changes),
             Kind::Subscribe(op) => self.subscribe(op, changes),
             Kind::Unsubscribe(op) => self.owned(&op.client_id, op.epoch, changes, |this, changes| {
-                this.unsubscribe(&op.client_id, &op.filters, changes);
+                this.unsubscribe(op, changes);
             }),
             Kind::Window(op) => self.owned(&op.client_id, op.epoch, changes, |this, changes| {
                 this.set_window(&op.client_id, op.window.clone(), changes);
@@ -291,9 +291,9 @@ impl Sessions {
         })
     }
 
-    fn unsubscribe(&mut self, id: &str, filters: &[String], changes: &mut Changes) {
+    fn unsubscribe(&mut self, op: &Unsubscribe, changes: &mut Changes) {
+        let (id, filters) = (&op.client_id, &op.filters);
         let record = self.session(id);
-        let incarnation = record.core.incarnation;
         let mut left = Vec::new();
         record.subscriptions.retain(|subscription| {
             let gone = filters.contains(&subscription.filter);
@@ -308,8 +308,9 @@ impl Sessions {
         if record.window.owed.len() < owed {
             changes.put(key::window(id), &record.window);
         }
+        let at = Point { epoch: op.epoch, number: op.number };
         for share in left.into_iter().filter(|filter| filter.starts_with("$share/")) {
-            self.owe(id, Task::LeaveShare(Leave { share, incarnation }), changes);
+            self.owe(id, Task::LeaveShare(Leave { share, at }), changes);
         }
     }
 
@@ -357,8 +358,10 @@ impl Sessions {
         for subscription in &record.subscriptions {
             changes.delete(key::subscription(id, &subscription.filter));
             if subscription.filter.starts_with("$share/") {
-                let (share, incarnation) = (subscription.filter.clone(), record.core.incarnation);
-                self.owe(id, Task::LeaveShare(Leave { share, incarnation }), changes);
+                // Whatever the last owner asked for.
+                let at = Point { epoch: record.core.epoch, number: u64::MAX };
+                let share = subscription.filter.clone();
+                self.owe(id, Task::LeaveShare(Leave { share, at }), changes);
             }
         }
         changes.delete(key::core(id));

@@ -14,3 +14,4 @@ mod tests;
 
 pub use apply::{Attached, Outcome, Sessions};
 pub use load::{Figures, position};
+pub use share::Membership;

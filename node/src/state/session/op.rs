@@ -167,6 +167,9 @@ pub struct Unsubscribe {
     /// Topic Filters.
     #[prost(string, repeated, tag = "3")]
     pub filters: Vec<String>,
+    /// Number of the request in its connection: shared subscriptions are left as of this request.
+    #[prost(uint64, tag = "4")]
+    pub number: u64,
 }
 
 /// Cursor and window, replaced as a whole.
@@ -254,12 +257,15 @@ pub struct ShareJoin {
     /// Client Identifier of the member.
     #[prost(string, tag = "2")]
     pub client_id: String,
-    /// Incarnation of the member's session: a late leave of an older session removes nothing.
+    /// Incarnation of the member's session: what was bound to an older one is not given to this one.
     #[prost(uint64, tag = "4")]
     pub incarnation: u64,
     /// Where the shared subscription starts if this makes it.
     #[prost(message, repeated, tag = "3")]
     pub starts: Vec<Position>,
+    /// Which request asks.
+    #[prost(message, required, tag = "5")]
+    pub at: Point,
 }
 
 /// A member leaves.
@@ -271,9 +277,21 @@ pub struct ShareLeave {
     /// Client Identifier of the member.
     #[prost(string, tag = "2")]
     pub client_id: String,
-    /// Incarnation of the member's session: a late leave of an older session removes nothing.
-    #[prost(uint64, tag = "4")]
-    pub incarnation: u64,
+    /// As of which request: whoever has joined later stays.
+    #[prost(message, required, tag = "3")]
+    pub at: Point,
+}
+
+/// A point in the requests of one client id, over all its sessions: joins and leaves of one client may reach a
+/// shared subscription from two nodes, in any order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, prost::Message)]
+pub struct Point {
+    /// Owner epoch.
+    #[prost(uint64, tag = "1")]
+    pub epoch: u64,
+    /// Number of the request in its connection; 0: from the start.
+    #[prost(uint64, tag = "2")]
+    pub number: u64,
 }
 
 /// A message of a shared subscription that is not finished.
@@ -288,6 +306,9 @@ pub struct Assignment {
     /// The member it is bound to: QoS 2 stays with its session. Empty: free to be given to anyone.
     #[prost(string, tag = "3")]
     pub client_id: String,
+    /// Incarnation of that session.
+    #[prost(uint64, tag = "4")]
+    pub incarnation: u64,
 }
 
 /// Cursor and assignments of a shared subscription, replaced as a whole.
@@ -299,7 +320,21 @@ pub struct ShareWindow {
     /// Next offset to look at, per partition.
     #[prost(message, repeated, tag = "2")]
     pub next: Vec<Position>,
-    /// Messages below `next` that are not finished.
+    /// Messages that are not finished; most of them below `next`.
     #[prost(message, repeated, tag = "3")]
     pub assignments: Vec<Assignment>,
+    /// Term of the group in which its dispatcher leads. It counts in entries of that term only.
+    #[prost(uint64, tag = "4")]
+    pub term: u64,
+}
+
+impl Kind {
+    /// May it count in an entry of this term? A dispatcher that leads no more, and whose window is proposed late to
+    /// the next leader, must not undo what that one's dispatcher has begun from.
+    pub fn counts_in(&self, term: u64) -> bool {
+        match self {
+            Self::ShareWindow(window) => window.term == term,
+            _ => true,
+        }
+    }
 }

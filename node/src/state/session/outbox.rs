@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::op::Point;
 use super::record::Will;
 use crate::state::changes::Changes;
 use crate::state::session::key;
@@ -47,9 +48,9 @@ pub struct Leave {
     /// `$share/name/filter`.
     #[prost(string, tag = "1")]
     pub share: String,
-    /// Incarnation of the session that leaves.
-    #[prost(uint64, tag = "2")]
-    pub incarnation: u64,
+    /// As of which request.
+    #[prost(message, required, tag = "2")]
+    pub at: Point,
 }
 
 /// Remove the tokens of an ended session from a partition.

@@ -3,24 +3,35 @@
 use std::collections::BTreeMap;
 
 use super::apply::{Outcome, Sessions};
-use super::op::{ShareJoin, ShareLeave, ShareWindow};
+use super::op::{Assignment, Point, ShareJoin, ShareLeave, ShareWindow};
 use crate::state::changes::Changes;
 use crate::state::session::key;
 
 /// One shared subscription.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Share {
-    /// Incarnation of each member's session, by client id.
-    pub members: BTreeMap<String, u64>,
+    /// By client id.
+    pub members: BTreeMap<String, Membership>,
     /// Cursor and unfinished messages.
     pub window: ShareWindow,
+}
+
+/// A member of a shared subscription.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Membership {
+    /// Incarnation of its session.
+    #[prost(uint64, tag = "1")]
+    pub incarnation: u64,
+    /// The request by which it joined last.
+    #[prost(message, required, tag = "2")]
+    pub at: Point,
 }
 
 /// The persistent form of [`Share`].
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct ShareRow {
-    #[prost(btree_map = "string, uint64", tag = "1")]
-    pub(super) members: BTreeMap<String, u64>,
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub(super) members: BTreeMap<String, Membership>,
     #[prost(message, required, tag = "2")]
     pub(super) window: ShareWindow,
 }
@@ -35,18 +46,20 @@ impl Sessions {
                 ..ShareWindow::default()
             },
         });
-        let incarnation = share.members.entry(op.client_id.clone()).or_default();
-        if *incarnation > op.incarnation {
+        let member = share.members.entry(op.client_id.clone()).or_default();
+        if member.at > op.at {
             return Outcome::Stale;
         }
-        *incarnation = op.incarnation;
+        *member = Membership { incarnation: op.incarnation, at: op.at };
+        let theirs = |assignment: &Assignment| assignment.client_id == op.client_id;
+        share.window.assignments.retain(|one| !theirs(one) || one.incarnation >= op.incarnation);
         put(share, &op.share, changes);
         Outcome::Done
     }
 
     pub(super) fn share_leave(&mut self, op: &ShareLeave, changes: &mut Changes) -> Outcome {
         let Some(share) = self.shares.get_mut(&op.share) else { return Outcome::Done };
-        if share.members.get(&op.client_id) != Some(&op.incarnation) {
+        if share.members.get(&op.client_id).is_none_or(|member| member.at > op.at) {
             return Outcome::Stale;
         }
         share.members.remove(&op.client_id);

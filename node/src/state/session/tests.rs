@@ -335,7 +335,7 @@ fn owned(epoch: u64) -> Vec<Kind> {
         Detach { discard_will: true, expiry: Some(1), window: Some(Window::default()), ..detach(epoch) }
             .into(),
         subscribe(epoch, vec![subscription("late", &[])]).into(),
-        Unsubscribe { client_id: client_id(), epoch, filters: vec!["a".into()] }.into(),
+        Unsubscribe { client_id: client_id(), epoch, filters: vec!["a".into()], number: 1 }.into(),
         window_op(epoch, Window { reserved: 1, ..Window::default() }).into(),
         Intents { client_id: client_id(), epoch, intents: vec![intent] }.into(),
         release.into(),
@@ -534,15 +534,15 @@ fn mqtt_3_10_4_1_an_unsubscribe_removes_its_filters_what_they_are_owed_and_nothi
         },
     );
     let filters = vec!["a".into(), "$share/g/c".into(), "never".into()];
-    world.apply(2, Unsubscribe { client_id: ID.into(), epoch, filters });
+    world.apply(2, Unsubscribe { client_id: ID.into(), epoch, filters, number: 7 });
     let record = world.record();
     assert_eq!(
         (&*record.subscriptions, &*record.window.owed),
         (&[subscription("b", &[1])][..], &[owed("b")][..])
     );
     let left: Vec<_> = world.machine.outbox().after(0).map(|(_, entry)| entry.task.clone()).collect();
-    let incarnation = record.core.incarnation;
-    assert_eq!(left, [Some(Task::LeaveShare(outbox::Leave { share: "$share/g/c".into(), incarnation }))]);
+    let at = Point { epoch, number: 7 };
+    assert_eq!(left, [Some(Task::LeaveShare(outbox::Leave { share: "$share/g/c".into(), at }))]);
 }
 
 #[test]

@@ -37,6 +37,7 @@ fn operation(machine: &Sessions, (what, who, x, y): Step) -> Option<Kind> {
     let epoch = if x % 16 == 15 { core.epoch.saturating_sub(1) } else { core.epoch };
     let share = FILTERS[3 + usize::from(x % 2)].to_owned();
     let incarnation = core.incarnation - u64::from(y % 8 == 7 && core.incarnation > 0);
+    let at = Point { epoch, number: u64::from(y % 4) };
     Some(match what {
         0..=3 => Kind::Attach(Attach {
             client_id,
@@ -68,7 +69,8 @@ fn operation(machine: &Sessions, (what, who, x, y): Step) -> Option<Kind> {
                 .collect(),
         }),
         9 => {
-            Kind::Unsubscribe(Unsubscribe { client_id, epoch, filters: filters(y).map(Into::into).collect() })
+            let filters = filters(y).map(Into::into).collect();
+            Kind::Unsubscribe(Unsubscribe { client_id, epoch, filters, number: u64::from(x % 4) })
         }
         10..=11 => Kind::Window(WindowOp { client_id, epoch, window: window(x, y) }),
         12 => {
@@ -85,11 +87,11 @@ fn operation(machine: &Sessions, (what, who, x, y): Step) -> Option<Kind> {
         16 => Kind::OutboxDone(OutboxDone { number: machine.outbox().lowest_open().unwrap_or(0) }),
         17 if x > 200 => Kind::Forget(Forget { client_id }),
         17 | 18 => Kind::Tail(Tail { node: u64::from(x % 2), worker: 0, next: vec![u64::from(y), 5] }),
-        19 => Kind::ShareJoin(ShareJoin { share, client_id, incarnation, starts: positions(&[1, 2]) }),
-        20 => Kind::ShareLeave(ShareLeave { share, client_id, incarnation }),
+        19 => Kind::ShareJoin(ShareJoin { share, client_id, incarnation, starts: positions(&[1, 2]), at }),
+        20 => Kind::ShareLeave(ShareLeave { share, client_id, at }),
         21 => {
-            let assignments = vec![Assignment { partition: 0, offset: u64::from(y), client_id }];
-            Kind::ShareWindow(ShareWindow { share, next: positions(&[9]), assignments })
+            let assignments = vec![Assignment { partition: 0, offset: u64::from(y), client_id, incarnation }];
+            Kind::ShareWindow(ShareWindow { share, next: positions(&[9]), assignments, term: 1 })
         }
         _ => return None,
     })

@@ -5,21 +5,30 @@ use crate::route::{Partition, Route};
 
 const SHARE: &str = "$share/g/#";
 
-fn join(client_id: &str, incarnation: u64, starts: &[u64]) -> ShareJoin {
-    ShareJoin { share: SHARE.into(), client_id: client_id.into(), incarnation, starts: positions(starts) }
+fn at(epoch: u64, number: u64) -> Point {
+    Point { epoch, number }
 }
 
-fn leave(client_id: &str, incarnation: u64) -> ShareLeave {
-    ShareLeave { share: SHARE.into(), client_id: client_id.into(), incarnation }
+fn join(client_id: &str, epoch: u64, starts: &[u64]) -> ShareJoin {
+    join_at(client_id, (epoch, at(epoch, 1)), starts)
+}
+
+/// A join by a session of this incarnation.
+fn join_at(client_id: &str, (incarnation, at): (u64, Point), starts: &[u64]) -> ShareJoin {
+    ShareJoin { share: SHARE.into(), client_id: client_id.into(), incarnation, starts: positions(starts), at }
+}
+
+fn leave(client_id: &str, epoch: u64) -> ShareLeave {
+    ShareLeave { share: SHARE.into(), client_id: client_id.into(), at: at(epoch, u64::MAX) }
 }
 
 fn assigned(offset: u64, client_id: &str) -> Assignment {
-    Assignment { partition: 0, offset, client_id: client_id.into() }
+    Assignment { partition: 0, offset, client_id: client_id.into(), incarnation: 1 }
 }
 
 fn members(world: &World) -> Vec<(&str, u64)> {
     let share = world.machine.share(SHARE).unwrap();
-    share.members.iter().map(|(id, incarnation)| (id.as_str(), *incarnation)).collect()
+    share.members.iter().map(|(id, member)| (id.as_str(), member.incarnation)).collect()
 }
 
 #[test]
@@ -32,7 +41,7 @@ fn the_first_member_says_where_a_shared_subscription_starts() {
 }
 
 #[test]
-fn a_late_join_or_leave_of_an_older_session_changes_nothing() {
+fn a_late_join_or_leave_of_an_older_request_changes_nothing() {
     let mut world = World::new();
     world.apply(1, join("a", 7, &[]));
     assert_eq!(world.apply(2, join("a", 3, &[])), Outcome::Stale);
@@ -41,6 +50,37 @@ fn a_late_join_or_leave_of_an_older_session_changes_nothing() {
     assert_eq!(members(&world), [("a", 7)]);
     world.apply(4, join("a", 8, &[]));
     assert_eq!(members(&world), [("a", 8)]);
+    // It unsubscribes and subscribes again, and the leave comes last.
+    world.apply(5, join_at("a", (8, at(8, 5)), &[]));
+    let left = ShareLeave { at: at(8, 4), ..leave("a", 8) };
+    assert_eq!(world.apply(6, left), Outcome::Stale);
+    assert_eq!(members(&world), [("a", 8)]);
+    assert_eq!(world.apply(7, ShareLeave { at: at(8, 6), ..leave("a", 8) }), Outcome::Done);
+    assert!(world.machine.share(SHARE).is_none());
+}
+
+#[test]
+fn what_is_bound_to_a_session_that_has_ended_is_not_given_to_its_next_one() {
+    let mut world = World::new();
+    world.apply(1, join("a", 1, &[5]));
+    let assignments = vec![assigned(5, "a"), assigned(6, ""), assigned(7, "b")];
+    let window =
+        ShareWindow { share: SHARE.into(), next: positions(&[9]), assignments, ..ShareWindow::default() };
+    world.apply(2, window.clone());
+    world.apply(3, join_at("a", (1, at(2, 0)), &[]));
+    assert_eq!(world.machine.share(SHARE).unwrap().window, window, "the same session, reconnected");
+    world.apply(4, join("a", 3, &[]));
+    let left = &world.machine.share(SHARE).unwrap().window.assignments;
+    assert_eq!(left[..], [assigned(6, ""), assigned(7, "b")]);
+}
+
+#[test]
+fn a_window_counts_only_in_the_term_of_its_dispatcher() {
+    let window = Kind::ShareWindow(ShareWindow { term: 3, ..ShareWindow::default() });
+    assert!(window.counts_in(3));
+    assert!(!window.counts_in(4), "proposed again to the next leader");
+    assert!(!window.counts_in(2));
+    assert!(Kind::ShareJoin(join("a", 1, &[])).counts_in(4));
 }
 
 #[test]
@@ -65,7 +105,8 @@ fn mqtt_4_8_2_5_what_is_bound_to_a_session_that_ends_is_given_to_no_other() {
     world.apply(1, join("a", 1, &[5]));
     world.apply(1, join("b", 2, &[5]));
     let assignments = vec![assigned(5, "a"), assigned(6, "b"), assigned(7, ""), assigned(8, "a")];
-    let window = ShareWindow { share: SHARE.into(), next: positions(&[9]), assignments };
+    let window =
+        ShareWindow { share: SHARE.into(), next: positions(&[9]), assignments, ..ShareWindow::default() };
     assert_eq!(world.apply(2, window.clone()), Outcome::Done);
     assert_eq!(world.machine.share(SHARE).unwrap().window, window);
     world.apply(3, leave("a", 1));
@@ -82,13 +123,13 @@ fn a_session_that_ends_leaves_its_shared_subscriptions_through_the_outbox() {
     world.attach(0, attach(1));
     let shares = ["$share/g/b", "$share/g/a"].map(|filter| subscription(filter, &[]));
     world.apply(1, subscribe(world.epoch(), shares.to_vec()));
-    let incarnation = world.record().core.incarnation;
-    world.apply(2, detach(world.epoch()));
+    let epoch = world.epoch();
+    world.apply(2, detach(epoch));
     assert_eq!(world.machine.outbox().lowest_open(), None, "while it may come back");
     world.apply(1_002, Expire {});
     let left: Vec<_> =
         world.machine.outbox().after(0).map(|(_, entry)| entry.task.clone().unwrap()).collect();
-    let task = |share: &str| Task::LeaveShare(outbox::Leave { share: share.into(), incarnation });
+    let task = |share: &str| Task::LeaveShare(outbox::Leave { share: share.into(), at: at(epoch, u64::MAX) });
     assert_eq!(left, [task("$share/g/a"), task("$share/g/b")]);
 }
 
@@ -170,11 +211,15 @@ fn a_shared_subscription_holds_back_its_own_window_and_not_its_members_starts() 
     assert_eq!(floors(&world), [100; 4]);
     world.apply(2, join(ID, world.record().core.incarnation, &[10, 20, 30, 400]));
     assert_eq!(floors(&world), [10, 20, 30, 100]);
-    let window =
-        ShareWindow { share: SHARE.into(), next: positions(&[50, 50]), assignments: vec![assigned(44, "")] };
-    world.apply(3, window);
+    let window = |next: &[u64], assignments| ShareWindow {
+        share: SHARE.into(),
+        next: positions(next),
+        assignments,
+        ..ShareWindow::default()
+    };
+    world.apply(3, window(&[50, 50], vec![assigned(44, "")]));
     assert_eq!(floors(&world), [44, 50, 100, 100]);
     let beyond = Assignment { partition: 4, ..assigned(1, "") };
-    world.apply(4, ShareWindow { share: SHARE.into(), next: vec![], assignments: vec![beyond] });
+    world.apply(4, window(&[], vec![beyond]));
     assert_eq!(floors(&world), [100; 4], "a partition that is not there");
 }
