@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast_log::Committed;
+use holdfast_log::{Committed, GroupId};
 
 use super::Hub;
 use super::machine::Applied;

@@ -11,7 +11,7 @@ use crate::mail::{Assign, Assigned, ConnectionKey, Read, ReadAnswer};
 use crate::metrics::Dropped;
 use crate::record::{Record, Records, records};
 use crate::route::Partition;
-use crate::session::Session;
+use crate::session::{Flight, Session};
 use crate::worker::deliver::{Offer, Origin, Spot};
 use crate::worker::matching::Target;
 use crate::worker::{Conn, Worker};
@@ -23,8 +23,6 @@ pub(in crate::worker) const TAG_ASSIGNED: u64 = 2;
 enum Ready {
     /// It can be sent.
     Yes,
-    /// It is held already, or nothing can be read of it.
-    Never,
     /// The log reader is to be asked for it.
     Read,
     /// It is being read, or has not been applied here yet.
@@ -40,6 +38,11 @@ impl Worker {
             return;
         }
         let Some(session) = self.conn(key).and_then(Conn::session) else { return };
+        // Given again since it had not arrived: the end of the first one is recorded, and that of a second is not.
+        let given = place(&assign.body);
+        if given.is_some_and(|given| holds(session, given)) {
+            return;
+        }
         session.outbound.assigned.push_back(assign);
         if session.outbound.assigned.len() == 1 {
             self.send_assigned(key.slot);
@@ -68,11 +71,10 @@ impl Worker {
             let place = place(&assign.body);
             let ready = match place {
                 Some((partition, _)) if blocked.contains(&partition) => Ready::Later,
-                Some(place) => self.look_for(slot, place, &mut assign.body),
+                Some(place) => self.look_for(place, &mut assign.body),
                 None => Ready::Yes,
             };
             let wait = match ready {
-                Ready::Never => false,
                 Ready::Yes => {
                     room = self.send_assign(slot, &assign) == Offer::Taken;
                     !room
@@ -101,12 +103,8 @@ impl Worker {
     }
 
     /// Finds the entry of an assigned message.
-    fn look_for(&mut self, slot: u32, (number, offset): Place, body: &mut Assigned) -> Ready {
+    fn look_for(&mut self, (number, offset): Place, body: &mut Assigned) -> Ready {
         let Assigned::Log { entry, reading, .. } = body else { return Ready::Yes };
-        let session = self.conns[slot as usize].session().expect("the caller has looked");
-        if holds(session, (number, offset)) {
-            return Ready::Never;
-        }
         if entry.is_none() {
             *entry = self.tails.entry(number, offset).map(Arc::clone);
         }
@@ -218,10 +216,10 @@ fn place(body: &Assigned) -> Option<Place> {
     }
 }
 
-/// Has the session this message of a shared subscription in flight?
-fn holds(session: &Session, place: Place) -> bool {
-    session
-        .outbound
-        .flights()
-        .any(|flight| flight.share.is_some() && (flight.partition, flight.offset) == place)
+/// Has the session this message of a shared subscription, in flight or to be sent?
+fn holds(session: &Session, given: Place) -> bool {
+    let outbound = &session.outbound;
+    let flight_at = |flight: &Flight| flight.share.is_some() && (flight.partition, flight.offset) == given;
+    outbound.assigned.iter().any(|assign| place(&assign.body) == Some(given))
+        || outbound.flights().any(flight_at)
 }
