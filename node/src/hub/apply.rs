@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast_log::{Committed, GroupId};
+use holdfast_log::Committed;
 
 use super::Hub;
 use super::machine::Applied;

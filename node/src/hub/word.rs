@@ -7,8 +7,8 @@ use holdfast_log::{Bulk, BulkError};
 use prost::Message;
 
 use crate::board::Lead;
-use crate::route::Partition;
 use crate::mail::ShareSaid;
+use crate::route::Partition;
 use crate::state::session::record::{Owner, Window};
 
 const WORD: u8 = 1;

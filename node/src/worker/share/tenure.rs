@@ -39,6 +39,7 @@ impl Worker {
     fn share_drop(&mut self, at: usize) {
         let Some(share) = self.shares.shares[at].take() else { return };
         self.matching.remove_share(share.filter(), at);
+        self.unwant(share.filter());
         self.shares.names.remove(&share.name);
         self.shares.pulls.retain(|pull| *pull != at);
         self.show_interest();

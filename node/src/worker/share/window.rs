@@ -74,6 +74,7 @@ impl Worker {
             }
         };
         self.matching.insert_share(share.filter(), at);
+        self.want(share.filter());
         self.shares.names.insert(Arc::clone(&share.name), at);
         self.shares.shares[at] = Some(share);
         self.show_interest();
