@@ -156,17 +156,6 @@ impl<T> Proposals<T> {
     pub fn open(&self, group: GroupId) -> usize {
         self.lanes.get(&group).map_or(0, |lane| lane.open.len())
     }
-
-    /// The last sequence that was given out in `group`, where it is still open.
-    pub fn last_open(&self, group: GroupId) -> Option<Sequence> {
-        self.lanes.get(&group)?.open.back().map(|open| open.sequence)
-    }
-
-    /// Whether everything of `group` up to `sequence` is committed.
-    pub fn settled(&self, group: GroupId, sequence: Sequence) -> bool {
-        let first = self.lanes.get(&group).and_then(|lane| lane.open.front());
-        first.is_none_or(|open| open.sequence > sequence)
-    }
 }
 
 impl<T> Lane<T> {

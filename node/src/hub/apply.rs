@@ -6,7 +6,7 @@ use holdfast_log::Committed;
 
 use super::Hub;
 use super::machine::Applied;
-use super::tag::{OpTag, Part, Tag};
+use super::tag::{OpTag, Part, Tag, runs};
 use super::turn::HubError;
 use crate::mail::{Event, From, Refused};
 use crate::record::fenced_ordinals;
@@ -93,7 +93,8 @@ impl Hub {
                     if fenced.is_empty() {
                         post.settled.push(Event::Settled { partition, count, refused: None });
                     } else {
-                        post.settled.extend(runs(first..first + count, fenced).map(|(count, fenced)| {
+                        let behind = (first..first + count).map(|place| fenced.contains(&place));
+                        post.settled.extend(runs(behind).into_iter().map(|(count, fenced)| {
                             let refused = fenced.then_some(Refused::Fenced);
                             Event::Settled { partition, count, refused }
                         }));
@@ -135,17 +136,4 @@ impl Hub {
             _ => {}
         }
     }
-}
-
-/// Runs of records that stand behind a fence, or do not: how many, and whether they do.
-fn runs(places: std::ops::Range<u32>, fenced: &[u32]) -> impl Iterator<Item = (u32, bool)> {
-    let mut runs: Vec<(u32, bool)> = Vec::new();
-    for place in places {
-        let behind = fenced.contains(&place);
-        match runs.last_mut().filter(|(_, last)| *last == behind) {
-            Some((count, _)) => *count += 1,
-            None => runs.push((1, behind)),
-        }
-    }
-    runs.into_iter()
 }

@@ -7,14 +7,13 @@
 
 use std::time::Duration;
 
-use holdfast_log::{GroupId, NodeId, Sequence};
+use holdfast_log::NodeId;
 
 use super::Hub;
 use super::tag::OpTag;
 use super::word;
 use crate::mail::{ConnectionKey, Event, From, Released};
 use crate::record::Fence;
-use crate::route::Partition;
 use crate::state::session::Attached;
 use crate::state::session::op::{Confirmed, Kind, WindowOp};
 use crate::state::session::record::{Owner, Window};
@@ -46,13 +45,9 @@ pub(super) struct Departing {
     epoch: u64,
     /// The window of a connection that closed by itself meanwhile.
     handed: Option<Window>,
-    /// Its connection has let go.
-    gone: Option<Gone>,
+    /// Its connection has let go, which a worker says once nothing that it published is under way: the window.
+    gone: Option<Option<Window>>,
 }
-
-/// The window of a session that was let go, and what of this node's publishes must be committed before its new owner
-/// may publish.
-type Gone = (Option<Window>, Vec<(GroupId, Sequence)>);
 
 impl Hub {
     /// A CONNECT of this node is committed.
@@ -111,7 +106,7 @@ impl Hub {
             Some(waiting) => {
                 self.supersede(&waiting);
                 if !waiting.held {
-                    departing.gone = Some((waiting.handed, Vec::new()));
+                    departing.gone = Some(waiting.handed);
                 } else {
                     departing.handed = waiting.handed;
                 }
@@ -141,8 +136,7 @@ impl Hub {
     /// new owner acts on it: what was sent under a packet identifier must not be forgotten by a crash.
     pub(super) fn released(&mut self, released: Released) {
         if let Some(departing) = self.departing.get_mut(&released.client_id) {
-            let window = released.window.or_else(|| departing.handed.take());
-            departing.gone = Some((window, Vec::new()));
+            departing.gone = Some(released.window.or_else(|| departing.handed.take()));
             return;
         }
         self.let_go(&released.client_id, released.window);
@@ -160,7 +154,7 @@ impl Hub {
             _ => {
                 // Whoever waited for it here has lost the session to yet another node.
                 if let Some(departing) = self.departing.get_mut(&client_id) {
-                    departing.gone.get_or_insert((window, Vec::new()));
+                    departing.gone.get_or_insert(window);
                 }
             }
         }
@@ -198,7 +192,7 @@ impl Hub {
             waiting.handed = op.window.clone();
         } else if let Some(departing) = self.departing.get_mut(&op.client_id) {
             match &mut departing.gone {
-                Some((window @ None, _)) => *window = op.window.clone(),
+                Some(window @ None) => *window = op.window.clone(),
                 _ => departing.handed = op.window.clone(),
             }
         }
@@ -227,37 +221,12 @@ impl Hub {
         }
     }
 
-    /// Notes, at the end of a turn, what must be committed before sessions that left may go on elsewhere.
-    pub(super) fn mark_departing(&mut self) {
-        let (route, proposals) = (self.route, &self.proposals);
-        for departing in self.departing.values_mut() {
-            if let Some((_, marks)) = &mut departing.gone
-                && marks.is_empty()
-            {
-                let groups = route.all_partitions().map(Partition::group);
-                marks.extend(groups.filter_map(|group| Some((group, proposals.last_open(group)?))));
-            }
-        }
-    }
-
     /// Tells the new owners elsewhere of the sessions that have left.
     pub(super) fn send_departed(&mut self) {
-        if self.departing.is_empty() {
-            return;
-        }
-        let proposals = &self.proposals;
-        let settled = |marks: &[(GroupId, Sequence)]| {
-            marks.iter().all(|(group, sequence)| proposals.settled(*group, *sequence))
-        };
-        let ready = self
-            .departing
-            .iter()
-            .filter(|(_, departing)| departing.gone.as_ref().is_some_and(|(_, marks)| settled(marks)));
-        let ready: Vec<String> = ready.map(|(client_id, _)| client_id.clone()).collect();
-        for client_id in ready {
-            let Some(departed) = self.departing.remove(&client_id) else { continue };
-            let Departing { to, epoch, gone: Some((window, _)), .. } = departed else { continue };
-            let released = word::Released { client_id, epoch, window };
+        let gone = |_: &String, departing: &mut Departing| departing.gone.is_some();
+        let departed: Vec<_> = self.departing.extract_if(.., gone).collect();
+        for (client_id, Departing { to, epoch, gone, .. }) in departed {
+            let released = word::Released { client_id, epoch, window: gone.flatten() };
             // Unheard, the new owner gives up waiting.
             let _ = self.say(to, word::Kind::Released(released));
         }

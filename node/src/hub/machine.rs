@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use holdfast_log::{
-    Body, BootEpoch, Committed, Engine, GroupId, Kind, NodeId, Proposal, Refusal, StateBatch,
+    Body, BootEpoch, Committed, Engine, GroupId, Kind, LogError, NodeId, Proposal, Refusal, StateBatch,
 };
 use prost::Message;
 
@@ -89,7 +89,26 @@ impl Machines {
         &self.sessions[Self::session_index(group)]
     }
 
-    pub(super) fn load(&mut self, group: GroupId, key: &[u8], value: &[u8]) -> Result<(), MachineError> {
+    /// Takes up the rows of a group, which `read` shows in the order of their keys. The outer error is `read`'s own,
+    /// the inner one says which row cannot be understood.
+    pub(super) fn take_rows(
+        &mut self,
+        group: GroupId,
+        read: impl FnOnce(&mut dyn FnMut(&[u8], &[u8])) -> Result<(), LogError>,
+    ) -> Result<Result<(), MachineError>, LogError> {
+        let mut fine = Ok(());
+        read(&mut |key, value| {
+            if fine.is_ok() {
+                fine = self.load(group, key, value);
+            }
+        })?;
+        if fine.is_ok() && group != META && Partition::of_group(group).is_none() {
+            self.sessions[Self::session_index(group)].loaded_all();
+        }
+        Ok(fine)
+    }
+
+    fn load(&mut self, group: GroupId, key: &[u8], value: &[u8]) -> Result<(), MachineError> {
         let fine = match Partition::of_group(group) {
             Some(partition) => self.partitions[partition.index()].load(key, value),
             None if group == META => self.meta.load(key, value),
@@ -141,13 +160,6 @@ impl Machines {
     pub(super) fn forget_pending(&mut self, group: GroupId) {
         if let Some(partition) = Partition::of_group(group) {
             self.admissions[partition.index()].clear();
-        }
-    }
-
-    /// After the last row of a group.
-    pub(super) fn loaded_of(&mut self, group: GroupId) {
-        if group != META && Partition::of_group(group).is_none() {
-            self.sessions[Self::session_index(group)].loaded_all();
         }
     }
 

@@ -149,7 +149,7 @@ impl Hub {
     }
 
     fn up(&mut self, node: NodeId) {
-        tracing::info!(%node, "connected");
+        tracing::debug!(%node, "connected");
         self.peers.up.insert(node);
         self.meet(node);
         for group in self.leading.led_by(node) {
@@ -160,7 +160,7 @@ impl Hub {
     }
 
     fn down(&mut self, node: NodeId) {
-        tracing::warn!(%node, "not connected");
+        tracing::debug!(%node, "not connected");
         self.peers.up.remove(&node);
         self.part(node);
         self.peers.pulses.remove(&node);

@@ -190,16 +190,7 @@ fn restore(
     machines: &mut Machines,
     group: holdfast_log::GroupId,
 ) -> Result<(), OpenError> {
-    let mut damaged = None;
-    opening.state(group, &mut |key, value| {
-        if let Err(error) = machines.load(group, key, value) {
-            damaged.get_or_insert(error);
-        }
-    })?;
-    if let Some(error) = damaged {
-        return Err(error.into());
-    }
-    machines.loaded_of(group);
+    machines.take_rows(group, |visit| opening.state(group, visit))??;
     while let Some(batch) = opening.replay(group, REPLAY_BYTES)? {
         for committed in batch {
             let (_, changes) = machines.apply(&committed)?;

@@ -1,13 +1,13 @@
 //! Packing a turn's requests: one entry per partition and per session group.
 
 use bytes::Bytes;
-use holdfast_log::{Body, GroupId, Refusal, Stamp};
+use holdfast_cluster::Proposals;
+use holdfast_log::{Body, BootEpoch, GroupId, Refusal, Stamp};
 use prost::Message;
 
 use super::Hub;
 use super::machine::Machines;
-use super::net::Way;
-use super::tag::{OpTag, Part, Tag};
+use super::tag::{OpTag, Part, Tag, runs};
 use crate::config::Fault;
 use crate::mail::{Batch, Event, Refused};
 use crate::record::{EntryFlags, Record, Records};
@@ -85,19 +85,13 @@ impl Hub {
     fn refuse(&mut self, batch: &Batch) {
         let partition = batch.partition;
         let machine = &self.machines.partitions[partition.index()];
-        let mut runs = vec![(false, 0)];
-        if batch.flags.stateful() {
-            for record in Records::bare(&batch.bytes) {
-                let stored = record.token.is_some_and(|token| machine.repeats(token));
-                match runs.last_mut().filter(|run| run.0 == stored) {
-                    Some(run) => run.1 += 1,
-                    None => runs.push((stored, 1)),
-                }
-            }
+        let stored = |record: Record<'_>| record.token.is_some_and(|token| machine.repeats(token));
+        let runs = if batch.flags.stateful() {
+            runs(Records::bare(&batch.bytes).map(stored))
         } else {
-            runs = vec![(false, batch.count)];
-        }
-        for (stored, count) in runs.into_iter().filter(|(_, count)| *count > 0) {
+            vec![(batch.count, false)]
+        };
+        for (count, stored) in runs {
             let refused = (!stored).then_some(Refused::Full);
             self.post(batch.worker).refusals += u64::from(refused.is_some());
             self.settle_apart(partition, Part::Apart { worker: batch.worker, count, refused });
@@ -174,15 +168,12 @@ impl Hub {
                 self.proposals.push(group, body, Tag::Ops(tags));
             }
         }
-        let mut way = Way {
-            node: self.node,
-            engine: &mut self.engine,
-            net: &mut *self.net,
-            leading: &self.leading,
-            peers: &self.peers,
-            machines: &mut self.machines,
-        };
-        self.proposals.send(stamp, self.clock.monotonic(), |proposal| way.offer(proposal))?;
+        let now = self.clock.monotonic();
+        let mut proposals =
+            std::mem::replace(&mut self.proposals, Proposals::new(self.node, BootEpoch::new(0)));
+        let sent = proposals.send(stamp, now, |proposal| self.way().offer(proposal));
+        self.proposals = proposals;
+        sent?;
         Ok(new)
     }
 }

@@ -81,3 +81,15 @@ pub(super) enum OpTag {
     /// An operator removes a session.
     Forget(tokio::sync::oneshot::Sender<bool>),
 }
+
+/// How often the same comes in a row: how many, and what.
+pub(super) fn runs(all: impl Iterator<Item = bool>) -> Vec<(u32, bool)> {
+    let mut runs: Vec<(u32, bool)> = Vec::new();
+    for one in all {
+        match runs.last_mut().filter(|(_, last)| *last == one) {
+            Some((count, _)) => *count += 1,
+            None => runs.push((1, one)),
+        }
+    }
+    runs
+}

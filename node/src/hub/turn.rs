@@ -104,7 +104,6 @@ impl Hub {
             self.latencies.commit.record(self.clock.monotonic() - start);
         }
         self.pass_reads();
-        self.mark_departing();
         self.send_departed();
         self.pass_calls();
         self.send_shared();
@@ -236,17 +235,8 @@ impl Hub {
     fn install(&mut self, effects: &mut Effects) -> Result<(), HubError> {
         for (group, _) in effects.installed.drain(..) {
             self.machines.reset(group);
-            let mut damaged = None;
-            let machines = &mut self.machines;
-            self.engine.state(group, &mut |key, value| {
-                if let Err(error) = machines.load(group, key, value) {
-                    damaged.get_or_insert(error);
-                }
-            })?;
-            if let Some(error) = damaged {
-                return Err(error.into());
-            }
-            self.machines.loaded_of(group);
+            let engine = &self.engine;
+            self.machines.take_rows(group, |visit| engine.state(group, visit))??;
             if let Some(partition) = Partition::of_group(group) {
                 let next = self.engine.status(group).map_or(0, |status| status.next_offset.get());
                 self.machines.next[partition.index()] = next;
