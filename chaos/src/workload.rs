@@ -11,6 +11,7 @@ mod testament;
 pub(crate) mod cast;
 pub(crate) mod drain;
 mod doors;
+pub(crate) mod inbox;
 pub(crate) mod recorder;
 pub(crate) mod payload;
 

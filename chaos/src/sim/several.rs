@@ -153,13 +153,7 @@ pub(super) fn drain(world: &mut World) {
     world.recorder.record(What::Weather("calm"));
     world.heal();
     calm(world, "clients with something in flight after the storm");
-    for client in 0..world.clients.len() {
-        let patient = world.clients[client].testament.as_ref().is_some_and(|will| will.delay > 0);
-        if patient && world.failures.is_empty() {
-            world.clients[client].retired = true;
-            world.cut(client, true, true);
-        }
-    }
+    world.cut_patient();
     calm(world, "after the last cut");
     for home in 0..world.hosts.len() {
         let mut reader = cast::reader(&format!("last-reader-{home}"), true);

@@ -215,13 +215,7 @@ pub(super) fn drain(world: &mut World) {
         world.clients[client].back_at = 0;
     }
     calm(world, "clients with something in flight after the storm");
-    for client in 0..world.clients.len() {
-        let patient = world.clients[client].testament.as_ref().is_some_and(|will| will.delay > 0);
-        if patient && world.failures.is_empty() {
-            world.clients[client].retired = true;
-            world.cut(client, true, true);
-        }
-    }
+    world.cut_patient();
     calm(world, "after the last cut");
     if !world.failures.is_empty() {
         return;

@@ -179,6 +179,17 @@ impl World {
         true
     }
 
+    /// Ends, for good, the clients whose wills wait: each is due before the storm is over.
+    pub(super) fn cut_patient(&mut self) {
+        for client in 0..self.clients.len() {
+            let patient = self.clients[client].testament.as_ref().is_some_and(|will| will.delay > 0);
+            if patient && self.failures.is_empty() {
+                self.clients[client].retired = true;
+                self.cut(client, true, true);
+            }
+        }
+    }
+
     /// A client goes: `ended` says whether the worker ever hears of it, `arrives` how much of what was sent does.
     pub(super) fn cut(&mut self, client: usize, ended: bool, arrives: bool) {
         let Some(number) = self.clients[client].link else { return };

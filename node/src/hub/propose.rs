@@ -223,20 +223,7 @@ mod tests {
         let mut bytes = Vec::new();
         for number in 0..records {
             let topic = format!("t/{number}");
-            let record = Record {
-                qos: holdfast_codec::Qos::AtLeastOnce,
-                retain: false,
-                slot: 0,
-                publisher: 1,
-                epoch: 1,
-                expiry: None,
-                token: None,
-                fences: crate::record::Fences::default(),
-                topic: &topic,
-                properties: &[],
-                payload: &payload,
-            };
-            record.encode(&mut bytes);
+            Record::sample(&topic, &payload).encode(&mut bytes);
         }
         bytes
     }

@@ -2,20 +2,27 @@
 
 use super::*;
 
-fn record<'a>() -> Record<'a> {
-    Record {
-        qos: Qos::AtLeastOnce,
-        retain: false,
-        slot: 17,
-        publisher: 0xdead_beef_0102_0304,
-        epoch: 7,
-        expiry: None,
-        token: None,
-        fences: Fences::default(),
-        topic: "a/b",
-        properties: &[],
-        payload: b"hello",
+impl<'a> Record<'a> {
+    /// A message of QoS 1 with nothing to it, for tests to change.
+    pub(crate) fn sample(topic: &'a str, payload: &'a [u8]) -> Self {
+        Self {
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            slot: 0,
+            publisher: 1,
+            epoch: 1,
+            expiry: None,
+            token: None,
+            fences: Fences::default(),
+            topic,
+            properties: &[],
+            payload,
+        }
     }
+}
+
+fn record<'a>() -> Record<'a> {
+    Record { slot: 17, publisher: 0xdead_beef_0102_0304, epoch: 7, ..Record::sample("a/b", b"hello") }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! What a subscriber hands to its application, and what it takes for a repetition.
 
 use super::*;
+use crate::history::Message;
+use crate::wire::Ack;
+use crate::workload::payload;
 use crate::workload::recorder::Signals;
 
 struct Bench {

@@ -5,7 +5,6 @@ use holdfast_codec::Qos;
 
 use super::super::word::Opaque;
 use super::*;
-use crate::record::Fences;
 
 const NODE: NodeId = NodeId::new(2);
 const OTHER: NodeId = NodeId::new(3);
@@ -48,20 +47,7 @@ fn answers(abroad: &mut Abroad) -> Vec<(NodeId, u64)> {
 pub(in super::super) fn records(topics: &[&str]) -> word::Live {
     let mut bytes = Vec::new();
     for topic in topics {
-        let record = Record {
-            qos: Qos::AtMostOnce,
-            retain: false,
-            slot: 0,
-            publisher: 1,
-            epoch: 1,
-            expiry: None,
-            token: None,
-            fences: Fences::default(),
-            topic,
-            properties: &[],
-            payload: b"x",
-        };
-        record.encode(&mut bytes);
+        Record { qos: Qos::AtMostOnce, ..Record::sample(topic, b"x") }.encode(&mut bytes);
     }
     let count = u32::try_from(topics.len()).expect("few");
     word::Live { partition: 4, term: 7, count, records: bytes.into(), to_leader: true }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::mail::{After, RetainedHit};
-use crate::record::{Fences, Record};
+use crate::record::Record;
 use crate::route::Partition;
 use crate::state::session::record::{self, Owed, Stage, Window};
 
@@ -201,19 +201,7 @@ fn resuming_from_what_was_recorded_comes_to_the_same_flights() {
 }
 
 fn hit(topic: &str) -> RetainedHit {
-    let record = Record {
-        qos: holdfast_codec::Qos::AtLeastOnce,
-        retain: true,
-        slot: 0,
-        publisher: 0,
-        epoch: 0,
-        expiry: None,
-        token: None,
-        fences: Fences::default(),
-        topic,
-        properties: &[],
-        payload: b"x",
-    };
+    let record = Record { retain: true, publisher: 0, epoch: 0, ..Record::sample(topic, b"x") };
     let mut bytes = Vec::new();
     record.encode(&mut bytes);
     RetainedHit { partition: Partition::new(2), offset: 0, stamp: 0, record: bytes.into() }

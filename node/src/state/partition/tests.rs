@@ -9,7 +9,7 @@ use holdfast_codec::Qos;
 use proptest::prelude::*;
 
 use super::*;
-use crate::record::{Fences, Token};
+use crate::record::Token;
 
 /// A machine and its rows. After every entry the rows, loaded, must give the same machine.
 #[derive(Default)]
@@ -79,19 +79,7 @@ impl World {
 }
 
 fn retained<'a>(topic: &'a str, payload: &'a [u8]) -> Record<'a> {
-    Record {
-        qos: Qos::AtLeastOnce,
-        retain: true,
-        slot: 0,
-        publisher: 1,
-        epoch: 1,
-        expiry: None,
-        token: None,
-        fences: Fences::default(),
-        topic,
-        properties: &[],
-        payload,
-    }
+    Record { retain: true, ..Record::sample(topic, payload) }
 }
 
 #[test]
