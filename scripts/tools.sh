@@ -6,7 +6,7 @@
 #   scripts/tools.sh lint     rustfmt and clippy
 #   scripts/tools.sh bench    the broker mosquitto, to measure beside
 #   scripts/tools.sh fuzz     cargo-fuzz, into .tools/bin
-#   scripts/tools.sh test     mosquitto's clients, and pytest with paho-mqtt into .tools/python
+#   scripts/tools.sh test     mosquitto's clients, Prometheus, and pytest with paho-mqtt into .tools/python
 #
 # System packages come through apt-get, as root or with sudo. Where neither works, the exact packages to install
 # are named and nothing else happens. Python packages never touch the system's Python.
@@ -25,7 +25,7 @@ main() {
     lint) need_rust && need_lints ;;
     fuzz) need_rust && need_fuzzer ;;
     bench) need_mosquitto_broker ;;
-    test) need_mosquitto && need_python_packages ;;
+    test) need_mosquitto && need_prometheus && need_python_packages ;;
     *) sed -n '2,13s/^# \{0,1\}//p' "$0" && exit 2 ;;
     esac
 }
@@ -92,12 +92,25 @@ need_mosquitto() {
     if can_apt; then apt_install mosquitto-clients; else refuse mosquitto-clients; fi
 }
 
-# Debian starts the broker as a service; only the program is wanted.
 need_mosquitto_broker() {
     have mosquitto || [ -x /usr/sbin/mosquitto ] && return
     can_apt || refuse mosquitto
     apt_install mosquitto
-    if have systemctl; then $sudo systemctl disable --now mosquitto >/dev/null 2>&1 || true; fi
+    no_service mosquitto
+}
+
+# It reads what three nodes serve, and tries every query of grafana/ on that.
+need_prometheus() {
+    have prometheus && have promtool && return
+    can_apt || refuse prometheus
+    apt_install prometheus
+    no_service prometheus
+    no_service prometheus-node-exporter
+}
+
+# Debian starts what it installs as a service; only the program is wanted.
+no_service() {
+    if have systemctl; then $sudo systemctl disable --now "$1" >/dev/null 2>&1 || true; fi
 }
 
 need_python_packages() {

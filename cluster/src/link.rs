@@ -40,8 +40,7 @@ pub use frame::{FRAME_BYTES_MAX, Frame, FrameError, Place, Proposed};
 pub use hello::{Me, PROTOCOLS};
 pub use inbox::Wake;
 pub use lane::{Lane, SLOT_NAMES, SLOTS};
-pub use net::{Alone, Incoming, Net, Peer, Reply, Unsent};
-pub use peer::PeerFigures;
+pub use net::{Alone, Incoming, Net, Peer, PeerFigures, Reply, Unsent};
 pub use tls::{CertFiles, Certificates, TlsError};
 
 use self::inbox::Inbox;
@@ -217,6 +216,10 @@ impl Net for Link {
 
     fn set_peers(&mut self, peers: Vec<Peer>) {
         Link::set_peers(self, peers);
+    }
+
+    fn figures(&self) -> Vec<PeerFigures> {
+        Link::figures(self)
     }
 }
 

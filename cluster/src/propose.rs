@@ -20,6 +20,8 @@ pub struct Proposals<T> {
     node: NodeId,
     boot: BootEpoch,
     lanes: BTreeMap<GroupId, Lane<T>>,
+    /// Proposals that were to be said again.
+    resent: u64,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,7 @@ struct Open<T> {
 impl<T> Proposals<T> {
     /// Nothing proposed yet. `boot` was granted by the meta group and is used by nobody else.
     pub fn new(node: NodeId, boot: BootEpoch) -> Self {
-        Self { node, boot, lanes: BTreeMap::new() }
+        Self { node, boot, lanes: BTreeMap::new(), resent: 0 }
     }
 
     /// Queues a proposal for `group`. It leaves with the next [`Proposals::send`].
@@ -74,7 +76,7 @@ impl<T> Proposals<T> {
     ) -> Result<(), Refusal> {
         for (group, lane) in &mut self.lanes {
             if lane.unsent > 0 && now > lane.moved + SAY_AGAIN {
-                lane.unsent = 0;
+                self.resent += lane.again(0);
             }
             while now >= lane.pause
                 && let Some(open) = lane.open.get(lane.unsent)
@@ -94,7 +96,7 @@ impl<T> Proposals<T> {
                     }
                     // Only a leader that is not the one of before can miss what was sent.
                     Err(Refusal::Gap { expected }) => {
-                        lane.step_back(expected);
+                        self.resent += lane.step_back(expected);
                         break;
                     }
                     Err(Refusal::NotLeader { .. } | Refusal::NotReady | Refusal::Full) => break,
@@ -108,7 +110,7 @@ impl<T> Proposals<T> {
     /// The leader of `group` changed, or is connected again: everything open is said again, in order.
     pub fn resend(&mut self, group: GroupId) {
         if let Some(lane) = self.lanes.get_mut(&group) {
-            lane.unsent = 0;
+            self.resent += lane.again(0);
             lane.pause = Duration::ZERO;
         }
     }
@@ -119,9 +121,9 @@ impl<T> Proposals<T> {
         match refusal {
             Refusal::Repeat { .. } => {}
             Refusal::Closed => return true,
-            Refusal::Gap { expected } => lane.step_back(expected),
+            Refusal::Gap { expected } => self.resent += lane.step_back(expected),
             _ => {
-                lane.unsent = 0;
+                self.resent += lane.again(0);
                 lane.pause = now + PAUSE;
             }
         }
@@ -156,12 +158,29 @@ impl<T> Proposals<T> {
     pub fn open(&self, group: GroupId) -> usize {
         self.lanes.get(&group).map_or(0, |lane| lane.open.len())
     }
+
+    /// Proposals of all groups that are not committed yet.
+    pub fn all_open(&self) -> usize {
+        self.lanes.values().map(|lane| lane.open.len()).sum()
+    }
+
+    /// How often a proposal was to be said again, since the last call.
+    pub fn take_resent(&mut self) -> u64 {
+        std::mem::take(&mut self.resent)
+    }
 }
 
 impl<T> Lane<T> {
-    /// Goes on from `expected`, which the leader lacks, if that was sent.
-    fn step_back(&mut self, expected: Sequence) {
+    /// Goes on from `expected`, which the leader lacks, if that was sent. How many are said again?
+    fn step_back(&mut self, expected: Sequence) -> u64 {
         let at = self.open.iter().position(|open| open.sequence >= expected);
-        self.unsent = self.unsent.min(at.unwrap_or(self.open.len()));
+        self.again(at.unwrap_or(self.open.len()))
+    }
+
+    /// Goes on from position `at`, if that was sent. How many are said again?
+    fn again(&mut self, at: usize) -> u64 {
+        let sent = self.unsent;
+        self.unsent = sent.min(at);
+        (sent - self.unsent) as u64
     }
 }

@@ -10,11 +10,13 @@ use std::time::Duration;
 use metrics::{Histogram, gauge};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+mod cluster;
 mod counter;
 mod process;
 
 mod table;
 
+pub use cluster::{Direction, GroupKind, Standing, Traffic, set_peer, set_standing};
 pub use counter::{Closed, Connect, Counters, Dropped};
 pub use table::{METRICS, Metric, Sort};
 
@@ -105,6 +107,8 @@ pub struct PartitionLevels {
     pub committed: u64,
     /// The applied index.
     pub applied: u64,
+    /// Entries that the replica furthest behind has still to get, where this node leads.
+    pub replica_lag: u64,
     /// The first offset that is kept.
     pub first_offset: u64,
     /// The offset that the next message gets.
@@ -120,6 +124,7 @@ pub fn set_partition(partition: u32, levels: &PartitionLevels) {
     set("holdfast_partition_committed_index", levels.committed);
     set("holdfast_partition_applied_index", levels.applied);
     set("holdfast_partition_lag_entries", levels.committed.saturating_sub(levels.applied));
+    set("holdfast_partition_replica_lag_entries", levels.replica_lag);
     set("holdfast_partition_first_offset", levels.first_offset);
     set("holdfast_partition_next_offset", levels.next_offset);
 }
@@ -165,12 +170,6 @@ pub fn set_levels(levels: &Levels) {
     set("holdfast_backlog_messages", levels.backlog);
     set("holdfast_storage_bytes", levels.storage_bytes);
     set("holdfast_storage_free_bytes", levels.storage_free_bytes);
-}
-
-/// Counts Raft messages of one kind (`append`, `vote`, `heartbeat`, `snapshot`) and their bytes.
-pub fn add_raft(kind: &'static str, messages: u64, bytes: u64) {
-    metrics::counter!("holdfast_raft_messages_total", "kind" => kind).increment(messages);
-    metrics::counter!("holdfast_raft_bytes_total", "kind" => kind).increment(bytes);
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use holdfast_log::NodeId;
 
 use super::frame::Frame;
-use super::lane::Lane;
+use super::lane::{Lane, SLOTS};
 
 /// Another node of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +95,33 @@ pub enum Unsent {
     Large,
 }
 
+/// Figures of one peer. Counters start with the peer and never fall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerFigures {
+    /// The node.
+    pub node: NodeId,
+    /// Whether it is connected.
+    pub up: bool,
+    /// Round trip of the live connection.
+    pub rtt: Option<Duration>,
+    /// Bytes that the live connection may have under way.
+    pub window_bytes: u64,
+    /// Packets sent to it.
+    pub sent_packets: u64,
+    /// Packets to it that were lost.
+    pub lost_packets: u64,
+    /// Times that the way to it was taken to be full.
+    pub congestion_events: u64,
+    /// Bytes of frames written to it.
+    pub sent_bytes: u64,
+    /// Bytes of frames read from it.
+    pub received_bytes: u64,
+    /// Bytes of frames that wait to be written to it, by slot.
+    pub queued_bytes: [u64; SLOTS],
+    /// Frames to it that were refused or lost in a queue, by slot.
+    pub dropped: [u64; SLOTS],
+}
+
 /// A net between nodes. Nothing in it blocks.
 pub trait Net {
     /// Queues a frame. Frames of one lane (and group) arrive in order, or are lost with the connection.
@@ -107,6 +135,11 @@ pub trait Net {
 
     /// From now on these are the other nodes. Connections to any other are closed.
     fn set_peers(&mut self, peers: Vec<Peer>);
+
+    /// Figures of the ways to the other nodes, where they are measured.
+    fn figures(&self) -> Vec<PeerFigures> {
+        Vec::new()
+    }
 }
 
 /// The net of a cluster of one: nobody is there.

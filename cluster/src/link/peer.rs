@@ -5,7 +5,6 @@
 use std::array;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use holdfast_log::NodeId;
 use tokio::sync::Notify;
@@ -14,7 +13,7 @@ use super::code::Code;
 use super::hello::Hello;
 use super::inbox::Inbox;
 use super::lane::{QUEUE_BYTES_MAX, SLOTS};
-use super::net::{Incoming, Peer};
+use super::net::{Incoming, Peer, PeerFigures};
 use super::queue::Queue;
 
 /// Bytes that a change of state counts for in the inbox.
@@ -37,6 +36,8 @@ pub(super) struct PeerState {
 #[derive(Default)]
 struct Life {
     up: Option<Up>,
+    /// Of the connections that have ended.
+    past: Path,
     generations: u64,
     removed: bool,
 }
@@ -47,21 +48,24 @@ struct Up {
     uuid: String,
 }
 
-/// Figures of one peer. Counters start with the peer and never fall.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerFigures {
-    /// The node.
-    pub node: NodeId,
-    /// Whether it is connected.
-    pub up: bool,
-    /// Round trip of the live connection.
-    pub rtt: Option<Duration>,
-    /// Bytes of frames written to it.
-    pub sent_bytes: u64,
-    /// Bytes of frames read from it.
-    pub received_bytes: u64,
-    /// Frames to it that were refused or lost in a queue, by slot.
-    pub dropped: [u64; SLOTS],
+/// What connections count of their way.
+#[derive(Clone, Copy, Default)]
+struct Path {
+    sent: u64,
+    lost: u64,
+    congestion: u64,
+}
+
+impl Path {
+    /// The live connection counts too.
+    fn with(self, up: Option<&Up>) -> Self {
+        let Some(path) = up.map(|up| up.connection.stats().path) else { return self };
+        Self {
+            sent: self.sent + path.sent_packets,
+            lost: self.lost + path.lost_packets,
+            congestion: self.congestion + path.congestion_events,
+        }
+    }
 }
 
 impl PeerState {
@@ -152,18 +156,25 @@ impl PeerState {
 
     pub(super) fn figures(&self) -> PeerFigures {
         let life = self.lock();
+        let Path { sent, lost, congestion } = life.past.with(life.up.as_ref());
         PeerFigures {
             node: self.node,
             up: life.up.is_some(),
             rtt: life.up.as_ref().map(|up| up.connection.rtt()),
+            window_bytes: life.up.as_ref().map_or(0, |up| up.connection.stats().path.cwnd),
+            sent_packets: sent,
+            lost_packets: lost,
+            congestion_events: congestion,
             sent_bytes: self.sent.load(Ordering::Relaxed),
             received_bytes: self.received.load(Ordering::Relaxed),
+            queued_bytes: array::from_fn(|slot| self.queues[slot].bytes()),
             dropped: array::from_fn(|slot| self.queues[slot].dropped()),
         }
     }
 
     fn end(&self, life: &mut Life, code: Code, inbox: &Inbox) {
         let Some(up) = life.up.take() else { return };
+        life.past = life.past.with(Some(&up));
         self.generation.store(0, Ordering::Release);
         code.close(&up.connection);
         for queue in &self.queues {

@@ -203,7 +203,11 @@ fn three_nodes_exchange_frames_in_order_on_every_lane() {
         let figures = node.link.figures();
         assert_eq!(figures.len(), 2);
         assert!(
-            figures.iter().all(|peer| peer.up && peer.rtt.is_some() && peer.sent_bytes > 0),
+            figures.iter().all(|peer| peer.up
+                && peer.rtt.is_some()
+                && peer.window_bytes > 0
+                && peer.sent_packets > 0
+                && peer.sent_bytes > 0),
             "{figures:?}"
         );
     }
@@ -218,6 +222,7 @@ fn a_killed_node_comes_back_as_a_new_life_from_either_end() {
         assert_eq!(staying.up(dies), 1);
         dying.up(stays);
         let address = dying.link.address();
+        let before = staying.link.figures().remove(0);
         dying.link.kill();
         let end = Instant::now() + PATIENCE;
         let socket = loop {
@@ -235,6 +240,8 @@ fn a_killed_node_comes_back_as_a_new_life_from_either_end() {
         assert!(began.elapsed() < Duration::from_secs(8), "it waited for the idle timeout");
         staying.link.send(NodeId::new(dies), Lane::Rpc, &app("again")).expect("up");
         assert_eq!(back.frame(), (stays, Bytes::from_static(b"again")));
+        let after = staying.link.figures().remove(0);
+        assert!(after.sent_packets > before.sent_packets, "{before:?} then {after:?}");
     }
 }
 

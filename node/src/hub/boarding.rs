@@ -111,6 +111,12 @@ impl Boarding {
         self.leases.contains_key(&node)
     }
 
+    /// What is left of this node's lease; `None` where leases mean nothing.
+    pub(super) fn lease_left(&self, now: Duration) -> Option<Duration> {
+        let left = if self.serving() { self.until.saturating_sub(now) } else { Duration::ZERO };
+        (!self.alone).then_some(left)
+    }
+
     /// A new leader of the meta group has not heard of anybody yet: all leases start anew.
     pub(super) fn restart_leases(&mut self, now: Duration) {
         self.lapsing.clear();

@@ -11,11 +11,9 @@ use super::machine::Machines;
 use super::tag::{OpTag, Tag};
 use super::turn::HubError;
 use crate::mail::{Flushing, Request};
-use crate::metrics::{Levels, PartitionLevels, set_levels, set_partition};
 use crate::route::Partition;
-use crate::state::partition::{Command, CommandKind, Messages, Purge};
+use crate::state::partition::{Command, CommandKind, Purge};
 use crate::state::session::op::{Expire, Kind};
-use crate::state::session::{Figures, Sessions};
 
 /// Eight times the bytes of messages between two looks at the space, at the most.
 const LOOK_BYTES: u64 = 256 * 1024 * 1024;
@@ -49,7 +47,7 @@ pub(super) struct Keeping {
     /// There is no space here.
     pub(super) short: bool,
     /// Bytes used and free, as of the last look.
-    used: (u64, u64),
+    pub(super) used: (u64, u64),
     deadlines_at: Duration,
     space_at: Duration,
     /// Bytes taken in since the last look at the space.
@@ -165,39 +163,6 @@ impl Hub {
         }
         self.keeping.used = (used, usage.free_bytes);
         self.show_levels()
-    }
-
-    /// Sets the gauges of what only the hub knows.
-    fn show_levels(&self) -> Result<(), HubError> {
-        for partition in self.route.all_partitions() {
-            let Some(status) = self.engine.status(partition.group()) else { continue };
-            let levels = PartitionLevels {
-                term: status.term().get(),
-                leads: status.role.leads,
-                committed: status.committed.get(),
-                applied: status.applied.get(),
-                first_offset: status.first_offset.get(),
-                next_offset: status.next_offset.get(),
-            };
-            set_partition(u32::from(partition.get()), &levels);
-        }
-        let sessions = self.machines.sessions.iter().map(Sessions::figures);
-        let figures = sessions.fold(Figures::default(), Figures::and);
-        let retained: usize = self.machines.partitions.iter().map(Messages::retained_len).sum();
-        let [log, state] = self.reader.figures()?;
-        set_levels(&Levels {
-            sessions_connected: figures.connected,
-            sessions_disconnected: figures.disconnected,
-            subscriptions: figures.subscriptions,
-            retained: retained as u64,
-            storage_bytes: self.keeping.used.0,
-            storage_free_bytes: self.keeping.used.1,
-            rocksdb_memtable_bytes: log.memtable_bytes + state.memtable_bytes,
-            rocksdb_table_bytes: log.table_bytes + state.table_bytes,
-            rocksdb_compaction_bytes: log.pending_compaction_bytes + state.pending_compaction_bytes,
-            ..Levels::default()
-        });
-        Ok(())
     }
 
     /// Cuts each partition that is led here where age and bytes say so, but not past what a session needs, unless the

@@ -9,6 +9,7 @@ use holdfast_log::{GroupId, GroupStatus, NodeId, ReplicaId, Role, Term};
 
 use super::Hub;
 use super::machine::Machines;
+use super::show::kind;
 use super::turn::HubError;
 use crate::board::{Board, Lead};
 use crate::route::{META, Partition};
@@ -92,6 +93,9 @@ impl Hub {
         let now = self.clock.monotonic();
         let led = self.leading.leads_in(group);
         let leader = role.leader.and_then(|replica| self.node_of(group, replica));
+        if leader != self.leading.leader(group) {
+            self.traffic.leader_changed(kind(group));
+        }
         self.leading.set(group, role, leader, now);
         let leads = role.leads.then_some(role.term);
         if led != leads {
@@ -105,6 +109,7 @@ impl Hub {
         }
         if role.leads && led != leads {
             tracing::debug!(%group, term = %role.term, "leads");
+            self.traffic.election_won(kind(group));
             if group == META {
                 self.boarding.restart_leases(now);
             }

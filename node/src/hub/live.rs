@@ -17,7 +17,7 @@ use super::interest::Interest;
 use super::word::{self, Kind};
 use crate::board::Lead;
 use crate::mail::{Event, Live};
-use crate::metrics::Dropped;
+use crate::metrics::{Direction, Dropped};
 use crate::route::Partition;
 
 /// Bytes of records in one frame, unless one batch is larger.
@@ -78,6 +78,7 @@ impl Hub {
     /// QoS 0 of another node.
     pub(super) fn live_from(&mut self, from: NodeId, lives: word::Lives) {
         for live in lives.batches {
+            self.traffic.forwarded(Direction::In, live.count);
             let Some(partition) = self.route.numbered(live.partition) else {
                 tracing::warn!(%from, partition = live.partition, "QoS 0 of a partition that is not");
                 continue;
@@ -136,8 +137,9 @@ impl Hub {
             let count = batches.iter().map(|live| live.count).sum();
             let lives = word::Lives { batches: std::mem::take(batches) };
             let frame = Frame::App(Kind::Lives(lives).into_bytes());
-            if self.net.send(*node, Lane::Live, &frame).is_err() {
-                Dropped::QueueFull.add(count);
+            match self.net.send(*node, Lane::Live, &frame) {
+                Ok(()) => self.traffic.forwarded(Direction::Out, count),
+                Err(_) => Dropped::QueueFull.add(count),
             }
         }
     }

@@ -11,6 +11,7 @@ mod open;
 mod turn;
 mod query;
 mod keep;
+mod show;
 mod reads;
 mod attach;
 mod outbox;
@@ -40,7 +41,7 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::Fault;
 use crate::mail::{Event, Mailbox, Request};
-use crate::metrics::Latencies;
+use crate::metrics::{Latencies, Traffic};
 use crate::route::Route;
 use attach::{Attaching, Departing};
 use boarding::Boarding;
@@ -93,6 +94,7 @@ pub struct Hub {
     /// Highest outbox entry of each session group that is under way.
     outbox_sent: Vec<u64>,
     latencies: Latencies,
+    traffic: Traffic,
     /// A fault put in on purpose, to see that the checkers find it. Never in a release build.
     fault: Option<Fault>,
     /// What the fault holds back.

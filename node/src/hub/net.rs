@@ -12,6 +12,7 @@ use super::lead::Leading;
 use super::machine::Machines;
 use super::turn::HubError;
 use super::word::{self, Kind, Opaque, Pulse};
+use crate::metrics::Direction;
 
 /// Bytes of messages in one frame, unless one message is larger.
 const FRAME_BYTES: usize = 512 * 1024;
@@ -179,8 +180,12 @@ impl Hub {
         match frame {
             Frame::Raft(messages) => {
                 for bytes in messages {
+                    let size = bytes.len();
                     match Message::decode(bytes) {
-                        Ok(message) => self.engine.step(message),
+                        Ok(message) => {
+                            self.traffic.raft(message.kind(), Direction::In, size);
+                            self.engine.step(message);
+                        }
                         Err(error) => tracing::warn!(%from, %error, "a message of Raft is not understood"),
                     }
                 }
@@ -198,7 +203,10 @@ impl Hub {
             }
             Frame::App(bytes) => match word::decode(bytes) {
                 Ok(Opaque::Word(kind)) => self.word(from, kind),
-                Ok(Opaque::Bulk(bulk)) => self.engine.step_bulk(bulk)?,
+                Ok(Opaque::Bulk(bulk)) => {
+                    self.traffic.raft(bulk.kind(), Direction::In, bulk.encoded_len());
+                    self.engine.step_bulk(bulk)?;
+                }
                 Ok(Opaque::Unknown) => {}
                 Err(error) => tracing::warn!(%from, %error, "a frame is not understood"),
             },
@@ -279,6 +287,7 @@ impl Hub {
             let (_, packed, size) = frames.entry((node, lane.slot())).or_insert((lane, Vec::new(), 0));
             let mut bytes = BytesMut::new();
             message.encode(&mut bytes);
+            self.traffic.raft(message.kind(), Direction::Out, bytes.len());
             *size += bytes.len();
             packed.push(bytes.freeze());
             if *size >= FRAME_BYTES {
@@ -298,6 +307,7 @@ impl Hub {
     pub(super) fn send_bulk(&mut self, bulk: &mut Vec<Bulk>) {
         for one in bulk.drain(..) {
             if let Some(node) = one.node() {
+                self.traffic.raft(one.kind(), Direction::Out, one.encoded_len());
                 let _ = self.net.send(node, Lane::Bulk, &Frame::App(word::encode_bulk(&one)));
             }
         }

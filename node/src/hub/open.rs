@@ -24,7 +24,7 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::Fault;
 use crate::mail::{Event, Mailbox, Request};
-use crate::metrics::Latencies;
+use crate::metrics::{Latencies, Traffic};
 use crate::route::{Partition, Route};
 
 /// Bytes of log replayed at a time.
@@ -163,6 +163,7 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
         keeping: Keeping::new(plan.limits, plan.fsync, plan.flush_beside),
         outbox_sent: vec![0; usize::from(route.session_groups())],
         latencies: Latencies::new(),
+        traffic: Traffic::new(),
         fault: plan.fault,
         late: Vec::new(),
         identity: plan.identity,

@@ -2,6 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use holdfast_cluster::link::{PeerFigures, SLOTS};
+use holdfast_log::NodeId;
+use metrics::Unit;
+
 use super::*;
 
 /// Runs `record` against a recorder of its own and renders it.
@@ -70,7 +74,27 @@ fn a_scrape_has_every_series_of_the_table_and_no_other() {
             &PartitionLevels { term: 2, leads: true, committed: 9, applied: 7, ..Default::default() },
         );
         set_levels(&Levels { sessions_connected: 4, ..Levels::default() });
-        add_raft("append", 1, 100);
+        let mut traffic = Traffic::new();
+        traffic.raft("append", Direction::In, 100);
+        traffic.raft("append", Direction::In, 20);
+        traffic.forwarded(Direction::Out, 3);
+        traffic.election_won(GroupKind::Session);
+        let mut standing = Standing { lease_seconds: Some(4.5), alive: 2, ..Standing::default() };
+        standing.count(GroupKind::Partition, false, false);
+        set_standing(&standing);
+        set_peer(&PeerFigures {
+            node: NodeId::new(2),
+            up: true,
+            rtt: Some(Duration::from_millis(2)),
+            window_bytes: 14_000,
+            sent_packets: 90,
+            lost_packets: 1,
+            congestion_events: 1,
+            sent_bytes: 7,
+            received_bytes: 8,
+            queued_bytes: [1; SLOTS],
+            dropped: [2; SLOTS],
+        });
         gauge!("holdfast_build_info", "version" => "0").set(1);
     });
     let typed = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
@@ -81,6 +105,15 @@ fn a_scrape_has_every_series_of_the_table_and_no_other() {
         "holdfast_partition_lag_entries{partition=\"3\"} 2",
         "holdfast_partition_leader{partition=\"3\"} 1",
         "holdfast_sessions{state=\"connected\"} 4",
+        "holdfast_raft_messages_total{kind=\"append\",direction=\"in\"} 2",
+        "holdfast_raft_bytes_total{kind=\"append\",direction=\"in\"} 120",
+        "holdfast_forwarded_messages_total{direction=\"out\"} 3",
+        "holdfast_elections_won_total{group=\"session\"} 1",
+        "holdfast_groups_without_leader{group=\"partition\"} 1",
+        "holdfast_peer_rtt_seconds{peer=\"2\"} 0.002",
+        "holdfast_peer_queue_bytes{peer=\"2\",lane=\"append\"} 2",
+        "holdfast_peer_frames_dropped_total{peer=\"2\",lane=\"live\"} 2",
+        "holdfast_peer_bytes_total{peer=\"2\",direction=\"out\"} 7",
         "holdfast_fsync_seconds_bucket{le=\"0.0001\"} 0",
         "holdfast_fsync_seconds_bucket{le=\"0.0002\"} 1",
     ] {
@@ -93,7 +126,9 @@ fn names_follow_the_rules() {
     for metric in METRICS {
         assert!(metric.name.starts_with("holdfast_") && metric.help.ends_with('.'), "{}", metric.name);
         assert_eq!(metric.sort == Sort::Counter, metric.name.ends_with("_total"), "{}", metric.name);
-        assert_eq!(metric.sort == Sort::Histogram, metric.name.ends_with("_seconds"), "{}", metric.name);
+        let time = matches!(metric.unit, Unit::Seconds);
+        assert_eq!(time, metric.name.ends_with("_seconds") || metric.name.ends_with("_seconds_total"));
+        assert!(time || metric.sort != Sort::Histogram, "{}", metric.name);
     }
 }
 

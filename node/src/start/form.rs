@@ -8,6 +8,7 @@ use std::time::Duration;
 use holdfast_cluster::founding::{Driver, Formed, Notice, Now, Setup, Start, Terms};
 use holdfast_cluster::link::{
     self, CERTIFICATES_CHECK, CertFiles, Certificates, Link, LinkConfig, LinkError, Me, Net, Peer,
+    PeerFigures,
 };
 use holdfast_cluster::{Charter, FORMAT, Identity, Member, next_life};
 use holdfast_log::NodeId;
@@ -50,6 +51,10 @@ impl Net for Shared {
 
     fn set_peers(&mut self, peers: Vec<Peer>) {
         self.0.set_peers(peers);
+    }
+
+    fn figures(&self) -> Vec<PeerFigures> {
+        self.0.figures()
     }
 }
 
