@@ -44,6 +44,10 @@ pub struct Config {
     /// Bytes of one chunk of a snapshot or a history. Default 1 MiB, 1 or more. A larger row or entry
     /// goes alone. Memory: four of them per transfer at worst.
     pub chunk_bytes: u64,
+    /// Bytes of snapshots and histories that leave this node per tick, and as many that it reads or puts in
+    /// place. Default 4 MiB, which is 80 MiB a second; 1 or more. Less lets replicas that catch up take
+    /// longer and disturb the others less. One chunk may go over it, and the next ticks pay for that.
+    pub bulk_bytes_per_tick: u64,
 }
 
 impl Default for Config {
@@ -62,6 +66,7 @@ impl Default for Config {
             keep_entries: 1024,
             keep_bytes: 64 * MIB,
             chunk_bytes: MIB,
+            bulk_bytes_per_tick: 4 * MIB,
         }
     }
 }
@@ -80,6 +85,7 @@ impl Config {
                 Err("uncommitted_bytes_max must be message_bytes_max or more")
             }
             () if self.chunk_bytes == 0 => Err("chunk_bytes must be 1 or more"),
+            () if self.bulk_bytes_per_tick == 0 => Err("bulk_bytes_per_tick must be 1 or more"),
             () if self.mark_bytes == 0 => Err("mark_bytes must be 1 or more"),
             () => Ok(()),
         }

@@ -274,7 +274,7 @@ impl Engine {
     pub fn is_busy(&self) -> bool {
         self.replicas.values().any(Replica::is_busy)
             || self.lane.is_busy()
-            || self.asleep.values().any(Asleep::is_busy)
+            || self.asleep.values().any(|asleep| asleep.is_busy(self.lane.working.is_open()))
     }
 
     /// How a group is.

@@ -7,6 +7,7 @@
 //! The way in is [`Opening`], which ends in an [`Engine`]; [`Reader`] reads beside it.
 
 mod opening;
+mod recover;
 mod engine;
 mod reader;
 mod load;
@@ -50,4 +51,5 @@ pub use message::{Message, MessageError};
 pub use opening::Opening;
 pub use proposal::{Body, ChangeRefusal, Proposal, Refusal};
 pub use reader::{ReadError, Reader, SideRows};
+pub use recover::{Account, Outcome, Recovery, Saved};
 pub use store::{HalfFigures, MemoryStore, RocksConfig, RocksStore, Store, StoreError, Usage};

@@ -86,7 +86,7 @@ pub(crate) enum Step {
     Leave,
     /// Changes one replica that does not vote, before or after.
     One(Change),
-    /// Makes this replica the only one: written by hand after a majority was lost.
+    /// Makes this replica the only one: written into a closed log after a majority was lost.
     Recover(ReplicaId, NodeId),
 }
 

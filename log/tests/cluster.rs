@@ -453,14 +453,15 @@ fn run(seed: u64, rounds: u64) -> (u64, [usize; 3]) {
 #[test]
 fn nothing_acknowledged_is_lost_in_a_storm() {
     let mut sums = [0; 3];
-    for seed in 0..130 {
+    let (first, count) = seeds();
+    for seed in first..first + count {
         let counts = run(seed, 400).1;
         sums = std::array::from_fn(|at| sums[at] + counts[at]);
     }
-    let [acknowledged, installed, rotten] = sums;
-    assert!(acknowledged > 10_000, "{acknowledged} were acknowledged");
-    assert!(installed > 100, "{installed} snapshots or repairs at the open");
-    assert!(rotten > 20, "{rotten} entries were damaged");
+    let [acknowledged, installed, rotten] = sums.map(|sum| sum as u64);
+    assert!(acknowledged > 100 * count, "{acknowledged} were acknowledged");
+    assert!(installed > count * 100 / 160, "{installed} snapshots or repairs at the open");
+    assert!(rotten > count / 5, "{rotten} entries were damaged");
 }
 
 #[test]
@@ -481,4 +482,10 @@ fn a_cluster_that_is_left_alone_has_one_leader_per_group() {
         });
         assert_eq!(leading.count(), 1, "{group}");
     }
+}
+
+/// The first seed and their number: settable, for those who have the time.
+fn seeds() -> (u64, u64) {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse().unwrap());
+    (number("HOLDFAST_STORM_FIRST").unwrap_or(0), number("HOLDFAST_STORM_COUNT").unwrap_or(160))
 }

@@ -25,6 +25,8 @@ struct Member {
     engine: Option<Engine>,
     machine: Machine,
     ticks: u32,
+    /// What it may send of chunks and entries now, by the rate; at most a frame below 0.
+    allowed: i64,
 }
 
 /// Three replicas of one group, which take turns.
@@ -40,6 +42,8 @@ struct Trio {
     installed: Vec<(usize, Index)>,
     /// The most bytes of bulk that one turn wanted sent, and how many frames there were of each kind.
     bulk_max: usize,
+    /// `Config::bulk_bytes_per_tick`.
+    rate: u64,
     kinds: BTreeMap<&'static str, usize>,
 }
 
@@ -53,8 +57,14 @@ impl Trio {
     }
 
     fn on(history: bool, stores: Vec<Disk>) -> Self {
-        let member =
-            |(store, memory)| Member { store, memory, engine: None, machine: Machine::default(), ticks: 0 };
+        let member = |(store, memory)| Member {
+            store,
+            memory,
+            engine: None,
+            machine: Machine::default(),
+            ticks: 0,
+            allowed: 0,
+        };
         let mut trio = Self {
             history,
             members: stores.into_iter().map(member).collect(),
@@ -65,6 +75,7 @@ impl Trio {
             boot: 1,
             installed: Vec::new(),
             bulk_max: 0,
+            rate: Config::default().bulk_bytes_per_tick,
             kinds: BTreeMap::new(),
         };
         (0..3).for_each(|at| trio.start(at).unwrap());
@@ -80,6 +91,7 @@ impl Trio {
             keep_entries: 5,
             keep_bytes: 1_000,
             chunk_bytes: CHUNK_BYTES,
+            bulk_bytes_per_tick: self.rate,
             ..Config::default()
         };
         let mut opening = Opening::new(Arc::clone(&self.members[at].store), config, 3, vec![spec])?;
@@ -128,6 +140,12 @@ impl Trio {
                 engine.flush_state().unwrap();
             }
             self.bulk_max = self.bulk_max.max(effects.bulk.iter().map(Bulk::encoded_len).sum());
+            let rate = i64::try_from(self.rate).unwrap();
+            member.allowed = (member.allowed + rate).min(rate);
+            let long =
+                effects.bulk.iter().filter(|bulk| ["snapshot_chunk", "history"].contains(&bulk.kind()));
+            member.allowed -= long.map(|bulk| bulk.encoded_len() as i64).sum::<i64>();
+            assert!(member.allowed > -700, "{}", member.allowed);
             let mut out = BytesMut::new();
             for bulk in effects.bulk {
                 *self.kinds.entry(bulk.kind()).or_default() += 1;
@@ -312,6 +330,22 @@ fn what_is_under_way_is_bounded() {
     trio.come_back(300);
     // A window of chunks, and one row or entry more than fits in each.
     assert!(trio.bulk_max > CHUNK_BYTES as usize && trio.bulk_max < 8 * 700, "{}", trio.bulk_max);
+}
+
+#[test]
+fn what_leaves_keeps_to_the_rate_and_comes_all_the_same() {
+    let mut rounds = Vec::new();
+    for rate in [40, 1_000_000] {
+        let mut trio = Trio::new(true);
+        trio.rate = rate;
+        (0..3).for_each(|at| trio.crash(at));
+        trio.leave_behind();
+        let before = trio.members[2].ticks;
+        trio.come_back(3_000);
+        rounds.push(trio.members[2].ticks - before);
+        trio.compare_histories();
+    }
+    assert!(rounds[0] > rounds[1] + 50, "{rounds:?}");
 }
 
 #[test]

@@ -109,9 +109,12 @@ impl Asleep {
         &self.spec
     }
 
-    /// Whether it can go on by itself.
-    pub(super) fn is_busy(&self) -> bool {
-        matches!(self.stage, Stage::Rows(..) | Stage::Flushed | Stage::Waking(_))
+    /// Whether it can go on by itself, now or once more may be put in place.
+    pub(super) fn is_busy(&self, may_work: bool) -> bool {
+        match self.stage {
+            Stage::Rows(..) => may_work,
+            _ => matches!(self.stage, Stage::Flushed | Stage::Waking(_)),
+        }
     }
 
     /// Whether it waits for a flush.
@@ -166,7 +169,9 @@ impl Engine {
         let groups: Vec<_> = self.asleep.keys().copied().collect();
         for group in groups {
             match self.asleep[&group].stage {
-                Stage::Rows(number, head) => self.put_rows(group, number, head)?,
+                Stage::Rows(number, head) if self.lane.working.is_open() => {
+                    self.put_rows(group, number, head)?;
+                }
                 Stage::Flushed => self.load_again(group, effects)?,
                 _ => {}
             }
@@ -276,8 +281,8 @@ impl Engine {
             batch.put(Space::State, &key::restore::key(group), marker.encode());
             batch.delete_range(Space::State, &from, &to);
         }
-        self.state_bytes += batch.bytes();
-        self.journal.store().write_state(&batch)?;
+        self.lane.working.spend(batch.bytes());
+        self.write_state(&batch)?;
         let stage = if last { Stage::Written } else { Stage::Rows(number + 1, head) };
         self.asleep.get_mut(&group).expect("it is asleep").stage = stage;
         Ok(())

@@ -72,7 +72,7 @@ impl Engine {
     ) -> Result<(), LogError> {
         let Some(replica) = self.replicas.get_mut(&group) else { return Ok(()) };
         replica.snapshot_heard(peer);
-        if replica.progress.kept() < at_least || self.lane.is_full(self.config.chunk_bytes) {
+        if replica.progress.kept() < at_least || self.lane.is_full(self.config.chunk_bytes, (group, peer)) {
             return Ok(());
         }
         let Some(outgoing) = self.lane.outgoing.get_mut(&group) else {
@@ -107,13 +107,16 @@ impl Engine {
         let open = |(group, outgoing): (&GroupId, &Outgoing)| outgoing.is_open().then_some(*group);
         let groups: Vec<_> = self.lane.outgoing.iter().filter_map(open).collect();
         for group in groups {
-            self.read_chunk(group)?;
+            if self.lane.working.is_open() {
+                self.read_chunk(group)?;
+            }
         }
         Ok(())
     }
 
     fn read_chunk(&mut self, group: GroupId) -> Result<(), LogError> {
         let chunk_bytes = usize::try_from(self.config.chunk_bytes).unwrap_or(usize::MAX);
+        self.lane.working.spend(self.config.chunk_bytes);
         let store = self.journal.store();
         let outgoing = self.lane.outgoing.get_mut(&group).expect("it is being written");
         let (from, to) = (std::mem::take(&mut outgoing.cursor), key::derived::range(group).1);
@@ -207,7 +210,10 @@ impl Engine {
             (tail.origin, tail.held_from.is_none())
         };
         let applied = to.before() <= replica.progress.applied;
-        if !applied || (!whole && from <= origin.0) || self.lane.is_full(self.config.chunk_bytes) {
+        if !applied
+            || (!whole && from <= origin.0)
+            || self.lane.is_full(self.config.chunk_bytes, (group, peer))
+        {
             return Ok(());
         }
         let first = from.max(origin.0.next());

@@ -1,6 +1,6 @@
-//! What leaves beside Raft: a bounded queue, and whom to ask next.
+//! What leaves beside Raft: a bounded queue that is let out at a rate, and whom to ask next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Engine;
 use super::give::Outgoing;
@@ -14,9 +14,14 @@ use crate::id::{GroupId, ReplicaId};
 /// Everything that is under way beside Raft.
 #[derive(Default)]
 pub(super) struct Lane {
-    /// Frames that the next `collect` hands out, and their bytes.
-    pub(super) out: Vec<Bulk>,
+    /// Questions and short answers, which the next `collect` hands out.
+    short: Vec<Bulk>,
+    /// Chunks and entries, which leave as the budget allows, and their bytes.
+    long: VecDeque<Bulk>,
     bytes: u64,
+    /// What may leave, and what may be read or put in place here.
+    sending: Budget,
+    pub(super) working: Budget,
     /// Snapshots that this node gives.
     pub(super) outgoing: BTreeMap<GroupId, Outgoing>,
     /// Snapshots that this node takes.
@@ -31,6 +36,28 @@ pub(super) struct Lane {
     pub(super) copies: BTreeMap<GroupId, Copy>,
     /// Damaged entries of groups that are awake.
     pub(super) repairs: Repairs,
+}
+
+/// Bytes that may be spent until the next tick. The last of them may go over it, and the next tick pays.
+#[derive(Default)]
+pub(super) struct Budget {
+    left: i64,
+}
+
+impl Budget {
+    fn tick(&mut self, bytes_per_tick: u64) {
+        let bytes = i64::try_from(bytes_per_tick).unwrap_or(i64::MAX);
+        self.left = self.left.saturating_add(bytes).min(bytes);
+    }
+
+    /// Whether there is something left.
+    pub(super) fn is_open(&self) -> bool {
+        self.left > 0
+    }
+
+    pub(super) fn spend(&mut self, bytes: u64) {
+        self.left = self.left.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
 }
 
 /// Whom to ask, and when again.
@@ -80,22 +107,27 @@ impl Asking {
 }
 
 impl Lane {
-    /// Whether answers have to wait for the next `collect`. Who asked will ask again.
-    pub(super) fn is_full(&self, chunk_bytes: u64) -> bool {
+    /// Whether an answer has to wait: what waits to leave is enough, or this peer has not got all of what it
+    /// asked for before. Who asked will ask again.
+    pub(super) fn is_full(&self, chunk_bytes: u64, (group, peer): (GroupId, ReplicaId)) -> bool {
         self.bytes >= chunk_bytes * u64::from(WINDOW) * TRANSFERS_MAX as u64
+            || self.long.iter().any(|bulk| (bulk.group, bulk.to) == (group, peer))
     }
 
     /// Whether a turn would move something.
     pub(super) fn is_busy(&self) -> bool {
-        !self.out.is_empty()
+        !self.short.is_empty()
             || !self.cancelled.is_empty()
-            || self.outgoing.values().any(Outgoing::is_open)
+            || (!self.long.is_empty() && self.sending.is_open())
+            || (self.working.is_open() && self.outgoing.values().any(Outgoing::is_open))
             || self.fetches.values().any(|fetch| fetch.whole)
     }
 
     /// Forgets everything about a group.
     pub(super) fn forget(&mut self, group: GroupId) {
-        self.out.retain(|bulk| bulk.group != group);
+        self.short.retain(|bulk| bulk.group != group);
+        self.long.retain(|bulk| bulk.group != group);
+        self.bytes = self.long.iter().map(|bulk| bulk.encoded_len() as u64).sum();
         self.outgoing.remove(&group);
         self.fetches.remove(&group);
         self.cancelled.retain(|other| *other != group);
@@ -103,10 +135,16 @@ impl Lane {
         self.repairs.retain(|(other, _), _| *other != group);
     }
 
-    /// Takes everything out.
+    /// Takes out what may leave.
     pub(super) fn drain(&mut self, into: &mut Vec<Bulk>) {
-        into.append(&mut self.out);
-        self.bytes = 0;
+        into.append(&mut self.short);
+        while self.sending.is_open() {
+            let Some(bulk) = self.long.pop_front() else { return };
+            let bytes = bulk.encoded_len() as u64;
+            self.bytes -= bytes;
+            self.sending.spend(bytes);
+            into.push(bulk);
+        }
     }
 }
 
@@ -145,6 +183,8 @@ impl Engine {
 
     /// Lets a tick pass for everything that is under way beside Raft.
     pub(super) fn tick_lane(&mut self) {
+        self.lane.sending.tick(self.config.bulk_bytes_per_tick);
+        self.lane.working.tick(self.config.bulk_bytes_per_tick);
         self.tick_outgoing();
         self.tick_fetches();
         self.tick_histories();
@@ -157,8 +197,12 @@ impl Engine {
             return;
         }
         let bulk = Bulk { group, to, from, node, body };
-        self.lane.bytes += bulk.encoded_len() as u64;
-        self.lane.out.push(bulk);
+        if matches!(bulk.body, Body::Chunk { .. } | Body::History { .. }) {
+            self.lane.bytes += bulk.encoded_len() as u64;
+            self.lane.long.push_back(bulk);
+        } else {
+            self.lane.short.push(bulk);
+        }
     }
 }
 

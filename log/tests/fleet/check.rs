@@ -12,6 +12,14 @@ impl Fleet {
         }
     }
 
+    /// Whatever was acknowledged in a group from an offset on is lost, and may be something else now.
+    pub(crate) fn give_up(&mut self, group: GroupId, offset: Offset) {
+        let lost = |(id, base): &(GroupId, Offset)| *id == group && *base >= offset;
+        self.content.retain(|key, _| !lost(key));
+        self.acknowledged.retain(|key, _| !lost(key));
+        self.leaders.retain(|(id, _), _| *id != group);
+    }
+
     /// The members of a group as its leader has them.
     pub(crate) fn members(&self, group: GroupId) -> Option<Members> {
         self.engine(self.leader(group)?).members(group).cloned()

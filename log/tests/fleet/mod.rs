@@ -165,6 +165,8 @@ impl Fleet {
             keep_entries: 5,
             keep_bytes: 1_500,
             chunk_bytes: CHUNK_BYTES,
+            // Some are in no hurry.
+            bulk_bytes_per_tick: if self.seed % 5 == 4 { 200 } else { 1 << 20 },
             ..Config::default()
         };
         let groups: Vec<_> = specs.iter().map(|spec| spec.id).collect();
