@@ -54,8 +54,11 @@ pub struct Charter {
     /// Replicas of each group that were asked for, not yet capped by the number of nodes; 0 where the file
     /// does not say.
     pub replicas: u16,
-    /// The founders in the order of their addresses; empty for a cluster of one and for a node that joined.
+    /// The founders in the order of their addresses, or the nodes that there were when this one joined; empty for a
+    /// cluster of one.
     pub members: Vec<Member>,
+    /// Whether the node came to a cluster that was there: it has no vote but what it was given later.
+    pub joined: bool,
 }
 
 /// The identity file as it lies on disk. What came later than the first files has a default.
@@ -72,6 +75,8 @@ struct Stored {
     replicas: u16,
     #[serde(default)]
     members: Vec<Member>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    joined: bool,
 }
 
 /// Why a data directory cannot be used.
@@ -160,10 +165,9 @@ impl Charter {
 
 impl From<Stored> for Charter {
     fn from(stored: Stored) -> Self {
-        let Stored { format, cluster_id, node_id, node_uuid, partitions, session_groups, replicas, members } =
-            stored;
+        let Stored { format, cluster_id, node_id, node_uuid, partitions, session_groups, .. } = stored;
         let identity = Identity { format, cluster_id, node_id, node_uuid, partitions, session_groups };
-        Self { identity, replicas, members }
+        Self { identity, replicas: stored.replicas, members: stored.members, joined: stored.joined }
     }
 }
 
@@ -171,8 +175,8 @@ impl From<&Charter> for Stored {
     fn from(charter: &Charter) -> Self {
         let Identity { format, cluster_id, node_id, node_uuid, partitions, session_groups } =
             charter.identity.clone();
-        let (replicas, members) = (charter.replicas, charter.members.clone());
-        Self { format, cluster_id, node_id, node_uuid, partitions, session_groups, replicas, members }
+        let (replicas, members, joined) = (charter.replicas, charter.members.clone(), charter.joined);
+        Self { format, cluster_id, node_id, node_uuid, partitions, session_groups, replicas, members, joined }
     }
 }
 
@@ -229,7 +233,7 @@ impl Identity {
     /// # Errors
     /// When the directory or file cannot be made.
     pub fn create(&self, dir: &Path) -> Result<(), IdentityError> {
-        Charter { identity: self.clone(), replicas: 0, members: Vec::new() }.create(dir)
+        Charter { identity: self.clone(), replicas: 0, members: Vec::new(), joined: false }.create(dir)
     }
 
     /// Refuses a directory whose log was there once and is not now: it never starts empty.
@@ -306,7 +310,7 @@ mod tests {
     fn the_founders_are_kept_and_a_file_without_them_is_read() {
         let dir = tempfile::tempdir().expect("a folder");
         let member = Member { node: 3, uuid: "u".to_owned(), address: "a:1".to_owned() };
-        let charter = Charter { identity: identity(), replicas: 3, members: vec![member] };
+        let charter = Charter { identity: identity(), replicas: 3, members: vec![member], joined: true };
         charter.create(dir.path()).expect("created");
         assert_eq!(Charter::read(dir.path()).expect("read"), Some(charter));
 

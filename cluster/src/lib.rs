@@ -7,7 +7,7 @@
 pub mod founding;
 pub mod link;
 mod propose;
-mod placement;
+pub mod placement;
 mod life;
 mod identity;
 

@@ -3,10 +3,11 @@
 //! ```text
 //!        Enter: AddLearner, or a change of one       Enter: Promote
 //! absent --------------------------------> learner ----------------> incoming --Leave--> voter
-//!    ^                                       |                                            |
-//!    |<----- Enter, or a change of one ------'                                 Enter: Remove
-//!    |                                                                                    v
-//!    '------ a change of one: Remove ------ leaving <--------------Leave------------ outgoing
+//!    ^                                      |   ^                                         |
+//!    |<----- Enter, or a change of one -----'   |                      Enter: Demote, Remove
+//!    |                                          |                                         v
+//!    |                                          '---------------Leave: Demote-------- outgoing
+//!    '------ a change of one: Remove ------ leaving <-----------Leave: Remove------------'
 //! ```
 //!
 //! Members depend on the log alone, so all replicas agree on them. A voter that is removed first loses its
@@ -28,6 +29,8 @@ pub enum Change {
     AddLearner(ReplicaId, NodeId),
     /// Gives a learner a vote.
     Promote(ReplicaId),
+    /// Takes the vote from a voter, which stays as a learner.
+    Demote(ReplicaId),
     /// Takes a replica out. A voter loses its vote first; the leader does the rest.
     Remove(ReplicaId),
 }
@@ -36,7 +39,10 @@ impl Change {
     /// Whom it concerns.
     pub fn replica(self) -> ReplicaId {
         match self {
-            Self::AddLearner(replica, _) | Self::Promote(replica) | Self::Remove(replica) => replica,
+            Self::AddLearner(replica, _)
+            | Self::Promote(replica)
+            | Self::Demote(replica)
+            | Self::Remove(replica) => replica,
         }
     }
 }
@@ -187,7 +193,7 @@ impl Members {
     pub(crate) fn is_light(&self, change: Change) -> bool {
         match change {
             Change::AddLearner(..) => true,
-            Change::Promote(_) => false,
+            Change::Promote(_) | Change::Demote(_) => false,
             Change::Remove(replica) => self.by_id.get(&replica).is_some_and(|member| !member.votes),
         }
     }
@@ -202,6 +208,10 @@ impl Members {
             Change::Promote(replica) => {
                 let member = self.by_id.get_mut(&replica).filter(|member| !member.votes && !member.leaves)?;
                 member.votes = true;
+            }
+            Change::Demote(replica) => {
+                let member = self.by_id.get_mut(&replica).filter(|member| member.votes && member.voted)?;
+                member.votes = false;
             }
             Change::Remove(replica) => {
                 let member = self.by_id.get_mut(&replica)?;
@@ -252,7 +262,7 @@ impl Members {
             Change::AddLearner(..) => ConfChangeType::AddLearnerNode,
             Change::Promote(_) => ConfChangeType::AddNode,
             Change::Remove(_) if self.is_light(change) => ConfChangeType::RemoveNode,
-            Change::Remove(_) => ConfChangeType::AddLearnerNode,
+            Change::Remove(_) | Change::Demote(_) => ConfChangeType::AddLearnerNode,
         });
         single
     }
@@ -303,7 +313,7 @@ impl Members {
 /// | 0 | version, 1 |
 /// | 1 | 1 enter, 2 leave, 3 one change, 4 recover |
 /// | 2..6 | number of changes, u32 |
-/// | then | per change: 1 add learner, 2 promote, 3 remove u8; replica u64; node u64, 0 where none is needed |
+/// | then | per change: 1 add learner, 2 promote, 3 remove, 4 demote u8; replica u64; node u64, 0 where none is needed |
 /// | n-4..n | CRC-32 of all before, u32 |
 impl Step {
     /// What the entry holds.
@@ -322,6 +332,7 @@ impl Step {
                 Change::AddLearner(_, node) => (ADD_LEARNER, node),
                 Change::Promote(_) => (PROMOTE, NodeId::default()),
                 Change::Remove(_) => (REMOVE, NodeId::default()),
+                Change::Demote(_) => (DEMOTE, NodeId::default()),
             };
             out.put_u8(kind);
             out.put_u64_le(change.replica().get());
@@ -350,6 +361,7 @@ impl Step {
                 ADD_LEARNER => Change::AddLearner(replica, node),
                 PROMOTE => Change::Promote(replica),
                 REMOVE => Change::Remove(replica),
+                DEMOTE => Change::Demote(replica),
                 _ => return None,
             });
         }
@@ -371,6 +383,7 @@ const RECOVER: u8 = 4;
 const ADD_LEARNER: u8 = 1;
 const PROMOTE: u8 = 2;
 const REMOVE: u8 = 3;
+const DEMOTE: u8 = 4;
 const CHANGE_BYTES: usize = 17;
 
 #[cfg(test)]

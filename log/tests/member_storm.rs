@@ -51,7 +51,8 @@ fn wish(fleet: &mut Fleet) {
         }
         5 | 6 if !learners.is_empty() => {
             let (comes, goes) = (learners[fleet.pick(learners.len())], voters[fleet.pick(voters.len())]);
-            vec![Change::Promote(comes), Change::Remove(goes)]
+            let goes = if fleet.roll(3) == 0 { Change::Demote(goes) } else { Change::Remove(goes) };
+            vec![Change::Promote(comes), goes]
         }
         7 if voters.len() > voters_min || !learners.is_empty() => {
             let all = if voters.len() > voters_min { [learners, voters].concat() } else { learners };

@@ -17,6 +17,7 @@
 //! seed's promise, while each seed promises to one.
 
 mod driver;
+mod join;
 mod lead;
 mod doubt;
 mod machine;
@@ -35,6 +36,7 @@ mod tests;
 pub use doubt::SKEW_MS_MAX;
 pub use driver::{Driver, FormError, Formed, Notice};
 pub use error::{FoundingError, Waiting};
+pub use join::{Applicant, Applied, JoinAnswer, JoinRequest, Joined, JoinError};
 pub use machine::{ASK_EVERY_MS, Founding, SAY_EVERY_MS};
 pub use message::{Answer, Malformed, Question};
 pub use port::{Effect, Input, Now, Setup};

@@ -69,7 +69,8 @@ impl Proposal {
             partitions: narrow(self.partitions),
             session_groups: narrow(self.session_groups),
         };
-        Some(Charter { identity, replicas: narrow(self.replicas), members: self.members.clone() })
+        let (replicas, members) = (narrow(self.replicas), self.members.clone());
+        Some(Charter { identity, replicas, members, joined: false })
     }
 
     /// Whether it could have been made by a node of this version.

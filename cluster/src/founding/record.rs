@@ -3,6 +3,7 @@
 //! | file | content |
 //! | --- | --- |
 //! | `FOUNDING` | JSON: `format`, `node_uuid`, `proposal`; gone once `IDENTITY` is there |
+//! | `JOINING` | JSON: `format`, `node_uuid`; by it a node that asked to be taken in is known when it asks again |
 //! | `IDENTITY` | JSON: the [`Charter`] |
 
 use std::fs;
@@ -16,6 +17,15 @@ use crate::identity::{read_json, sync_dir, write_draft};
 use crate::{Charter, FORMAT, Identity, IdentityError};
 
 const FILE: &str = "FOUNDING";
+const JOINING: &str = "JOINING";
+
+/// The UUID under which a node asks to be taken in.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    format: u32,
+    node_uuid: String,
+}
 
 /// A node's word that it founds this cluster and no other, until its proposer replaces or decides it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +50,8 @@ pub enum Record {
 /// What a directory says when the process starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Nothing. The UUID is new and counts once it is part of a promise or an identity.
+    /// Nothing. The UUID is new and counts once it is part of a promise or an identity, or has been told to a
+    /// cluster that was to take it in.
     Blank {
         /// UUID of the node.
         uuid: String,
@@ -49,6 +60,14 @@ pub enum Start {
     Promised(Promise),
     /// It belongs to a cluster.
     Founded(Charter),
+}
+
+/// Writes and syncs the UUID under which a node asks to be taken in.
+pub(super) fn write_asked(dir: &Path, uuid: &str) -> Result<(), IdentityError> {
+    let draft = write_draft(dir, JOINING, &Asked { format: FORMAT, node_uuid: uuid.to_owned() })?;
+    let path = dir.join(JOINING);
+    fs::rename(&draft, &path).map_err(|source| IdentityError::Io { path, source })?;
+    sync_dir(dir)
 }
 
 impl Promise {
@@ -68,7 +87,8 @@ impl Start {
         }
         let path = dir.join(FILE);
         let Some(promise) = read_json::<Promise>(&path)? else {
-            return Ok(Self::Blank { uuid: Identity::new_uuid() });
+            let asked = read_json::<Asked>(&dir.join(JOINING))?;
+            return Ok(Self::Blank { uuid: asked.map_or_else(Identity::new_uuid, |asked| asked.node_uuid) });
         };
         if !promise.proposal.is_valid() || promise.proposal.member(&promise.node_uuid).is_none() {
             let detail = "its proposal is not one that this node could have promised".to_owned();
@@ -93,9 +113,11 @@ impl Record {
             }
             Self::Charter(charter) => {
                 charter.create(dir)?;
-                match fs::remove_file(&path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-                    _ => {}
+                for path in [path.clone(), dir.join(JOINING)] {
+                    match fs::remove_file(&path) {
+                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                        _ => {}
+                    }
                 }
             }
         }

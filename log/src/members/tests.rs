@@ -42,6 +42,20 @@ fn a_replica_is_replaced_step_by_step() {
 }
 
 #[test]
+fn a_voter_becomes_a_learner_and_may_vote_again() {
+    use Standing::{Learner, Outgoing, Voter};
+    let joint = three().after(&Step::Enter(vec![Change::Demote(id(2))])).unwrap();
+    assert_eq!(standings(&joint), [(1, Voter), (2, Outgoing), (3, Voter)]);
+    let after = joint.after(&Step::Leave).unwrap();
+    assert_eq!(standings(&after), [(1, Voter), (2, Learner), (3, Voter)]);
+    assert!(after.is_settled());
+    let again = after.after(&Step::Enter(vec![Change::Promote(id(2))])).unwrap().after(&Step::Leave);
+    assert_eq!(again, Some(three()));
+    assert_eq!(after.after(&Step::Enter(vec![Change::Demote(id(2))])), None);
+    assert_eq!(three().after(&Step::One(Change::Demote(id(2)))), None, "a vote needs two majorities");
+}
+
+#[test]
 fn an_id_is_never_used_again() {
     let members = three().after(&Step::One(add(7))).unwrap();
     let members = members.after(&Step::One(Change::Remove(id(7)))).unwrap();
@@ -89,9 +103,10 @@ fn raft_comes_to_the_same_members() {
         }
         for _ in 0..40 {
             let highest = members.highest().get();
-            let change = |roll: &mut dyn FnMut(u64) -> u64| match roll(3) {
+            let change = |roll: &mut dyn FnMut(u64) -> u64| match roll(4) {
                 0 => add(highest + 1 + roll(2)),
                 1 => Change::Promote(id(roll(highest + 2))),
+                2 => Change::Demote(id(roll(highest + 2))),
                 _ => Change::Remove(id(roll(highest + 2))),
             };
             let step = match (members.next_step(), roll(4)) {
@@ -146,6 +161,7 @@ fn a_step_comes_back_and_no_damage_passes() {
         Step::Enter(vec![add(9), Change::Promote(id(3)), Change::Remove(id(u64::MAX))]),
         Step::Leave,
         Step::One(add(4)),
+        Step::Enter(vec![Change::Demote(id(2))]),
         Step::Recover(id(3), NodeId::new(30)),
     ];
     for step in steps {

@@ -59,9 +59,12 @@ impl Replica {
             Change::Promote(_) if !self.is_near(replica) => Err(ChangeRefusal::Behind(replica)),
             Change::Promote(_) if !self.holds_all(replica) => Err(ChangeRefusal::NotWhole(replica)),
             Change::Promote(_) => Ok(()),
+            Change::Demote(_) if standing != Some(Standing::Voter) => Err(ChangeRefusal::Member(replica)),
             Change::Remove(_) if standing.is_none() => Err(ChangeRefusal::Member(replica)),
-            Change::Remove(_) if replica == self.spec.replica => Err(ChangeRefusal::Leads(replica)),
-            Change::Remove(_) => Ok(()),
+            Change::Demote(_) | Change::Remove(_) if replica == self.spec.replica => {
+                Err(ChangeRefusal::Leads(replica))
+            }
+            Change::Demote(_) | Change::Remove(_) => Ok(()),
         }
     }
 
