@@ -13,6 +13,8 @@ const FILE: &str = "IDENTITY";
 
 /// Says that the log has been opened once.
 const STARTED: &str = "STARTED";
+/// Says that the node was removed from its cluster.
+const REMOVED: &str = "REMOVED";
 
 /// Whose a directory is, and the numbers that never change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +127,16 @@ pub enum IdentityError {
     Emptied {
         /// The directory.
         path: PathBuf,
+    },
+    /// The node was removed from its cluster.
+    #[error(
+        "{path} was node {node}, which was removed from its cluster; to come back it has to join with an empty directory"
+    )]
+    Removed {
+        /// The directory.
+        path: PathBuf,
+        /// The number.
+        node: u64,
     },
     /// There is data without an identity.
     #[error("{path} holds data but no {FILE} file; it is not taken for an empty directory")]
@@ -261,12 +273,27 @@ impl Identity {
         File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)
     }
 
-    /// Checks that `node_id`, where the operator gave one, is whose directory this is.
+    /// Writes down that the node was removed from its cluster: the directory is of no more use to it.
     ///
     /// # Errors
-    /// When it is another node's.
+    /// When the file cannot be made.
+    pub fn mark_removed(dir: &Path) -> Result<(), IdentityError> {
+        let path = dir.join(REMOVED);
+        File::create(&path)
+            .and_then(|file| file.sync_all())
+            .map_err(|source| IdentityError::Io { path, source })?;
+        sync_dir(dir)
+    }
+
+    /// Checks that `node_id`, where the operator gave one, is whose directory this is, and that it is still a member.
+    ///
+    /// # Errors
+    /// When it is another node's, or the node was removed.
     pub fn check_node(&self, dir: &Path, node_id: Option<u64>) -> Result<(), IdentityError> {
         match node_id {
+            _ if dir.join(REMOVED).exists() => {
+                Err(IdentityError::Removed { path: dir.to_owned(), node: self.node_id })
+            }
             Some(wanted) if wanted != self.node_id => {
                 Err(IdentityError::OtherNode { path: dir.to_owned(), found: self.node_id, wanted })
             }

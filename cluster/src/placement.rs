@@ -47,10 +47,11 @@ impl Placement {
         GroupSpec { id: group, history, replica: replica_of(self.node), voters }
     }
 
-    /// A blank replica of `group` on this node, which asks those on `others` for what there is.
-    pub fn blank(node: NodeId, others: impl Iterator<Item = NodeId>, group: GroupId, history: bool) -> GroupSpec {
-        let voters = others.map(|node| (replica_of(node), node)).collect();
-        GroupSpec { id: group, history, replica: replica_of(node), voters }
+    /// A blank replica of `group` on this node, which asks those of the other nodes for what there is.
+    pub fn blank(&self, group: GroupId, history: bool) -> GroupSpec {
+        let others = self.founders.iter().filter(|node| **node != self.node);
+        let voters = others.map(|node| (replica_of(*node), *node)).collect();
+        GroupSpec { id: group, history, replica: replica_of(self.node), voters }
     }
 
     /// The nodes with a replica of any group.
@@ -64,9 +65,12 @@ fn replica_of(node: NodeId) -> ReplicaId {
     ReplicaId::new(node.get())
 }
 
-/// How many voters a group wants.
-pub fn voters_wanted(replicas: usize, meta: bool, nodes: usize) -> usize {
-    let wanted = match (meta, nodes >= META_VOTERS.1) {
+/// How many voters a group wants. A node that drains counts only where its vote is needed for as many as were
+/// asked for.
+pub fn voters_wanted(replicas: usize, meta: bool, parts: &BTreeMap<NodeId, Part>) -> usize {
+    let full = parts.values().filter(|part| **part == Part::Full).count();
+    let nodes = parts.values().filter(|part| **part != Part::Removed).count();
+    let wanted = match (meta, full >= META_VOTERS.1) {
         (false, _) => replicas,
         (true, false) => replicas.max(META_VOTERS.0),
         (true, true) => replicas.max(META_VOTERS.1),
@@ -101,7 +105,8 @@ pub fn changes(
     let missing = parts.iter().find(|(node, part)| **part != Part::Removed && !has(**node));
     let mut wishes: Vec<Vec<Change>> =
         missing.map(|(node, _)| vec![Change::AddLearner(replica_of(*node), *node)]).into_iter().collect();
-    let voting: Vec<NodeId> = replicas.iter().filter(|one| one.2 == Standing::Voter).map(|one| one.1).collect();
+    let voting: Vec<NodeId> =
+        replicas.iter().filter(|one| one.2 == Standing::Voter).map(|one| one.1).collect();
     let wish = voters(parts, &voting, (seat, wanted));
     let known = |node: NodeId| parts.contains_key(&node);
     let mut going: Vec<NodeId> =

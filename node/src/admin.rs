@@ -20,6 +20,8 @@ mod gate;
 mod page;
 mod problem;
 mod status;
+mod deed;
+mod call;
 
 mod answer;
 
@@ -27,9 +29,11 @@ pub use answer::{
     Client, Cluster, Lag, Node, NodeState, Partition, Payload, Reason, Replica, ReplicaState, Retained,
     SessionState, Subscription, Time,
 };
-pub use gate::{Gate, Query, Setup};
+pub use call::CallError;
+pub use deed::{DeedError, drain, remove, undrain};
+pub use gate::{Gate, NodeDeed, NodeRefusal, NodeReply, Query, Setup};
 pub use page::{Page, PageQuery};
-pub use status::{StatusError, status};
+pub use status::status;
 
 #[cfg(test)]
 mod tests;

@@ -36,6 +36,36 @@ pub enum Command {
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8083")]
         http: String,
     },
+    /// Empties a node: its clients go elsewhere, others lead, and vote where there are enough of them
+    Drain {
+        /// The node's number
+        #[arg(value_name = "NODE")]
+        node: u64,
+        /// Let it take its part again
+        #[arg(long)]
+        undo: bool,
+        /// How long to watch, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+        wait: u64,
+        /// The HTTP address of any node that serves
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8083")]
+        http: String,
+    },
+    /// Takes a node out for ever: one that is drained, or one that is dead
+    Remove {
+        /// The node's number
+        #[arg(value_name = "NODE")]
+        node: u64,
+        /// Also where it is alive or its votes cannot go elsewhere
+        #[arg(long)]
+        force: bool,
+        /// How long to watch, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+        wait: u64,
+        /// The HTTP address of any other node that serves
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8083")]
+        http: String,
+    },
     /// Certificates for the cluster link
     Cert {
         /// The deed.

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use clap::Parser;
 use holdfast_cluster::link::cert::{self, CertError};
+use holdfast_node::admin::{self, DeedError};
 use holdfast_node::args::{CertCommand, Cli, Command, cert_text, version_text};
 use holdfast_node::config::{Config, LogFormat};
 use holdfast_node::start::{Node, NodeError, chain};
@@ -33,6 +35,14 @@ fn main() -> ExitCode {
             Err(mistakes) => complain(&mistakes),
         },
         Command::Status { http } => status(&http),
+        Command::Drain { node, undo: true, http, .. } => told(admin::undrain(&http, node)),
+        Command::Drain { node, wait, http, .. } => {
+            told(admin::drain(&http, node, Duration::from_secs(wait), &mut |line| say(line)))
+        }
+        Command::Remove { node, force, wait, http } => {
+            let how = (force, Duration::from_secs(wait));
+            told(admin::remove(&http, node, how, &mut |line| say(line)))
+        }
         Command::Cert { command: CertCommand::New { out, nodes } } => certificates(&out, nodes),
         Command::Version => {
             say(&version_text(holdfast_cluster::FORMAT));
@@ -64,7 +74,7 @@ fn start(config: &Config) -> u8 {
                 NodeError::Listen { .. }
                     | NodeError::Identity(_)
                     | NodeError::Alone { .. }
-                    | NodeError::NotAMember { .. }
+                    | NodeError::Join(_)
                     | NodeError::Certificate { .. }
                     | NodeError::Form(_)
                     | NodeError::Link(_)
@@ -126,9 +136,19 @@ fn certificates(out: &Path, nodes: u16) -> u8 {
 }
 
 fn status(http: &str) -> u8 {
-    match holdfast_node::admin::status(http) {
+    match admin::status(http) {
         Ok(table) => {
             say(&table);
+            STOPPED
+        }
+        Err(error) => complain_as(&chain(&error), FAILED),
+    }
+}
+
+fn told(result: Result<String, DeedError>) -> u8 {
+    match result {
+        Ok(word) => {
+            say(&word);
             STOPPED
         }
         Err(error) => complain_as(&chain(&error), FAILED),

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use holdfast_cluster::IdentityError;
-use holdfast_cluster::founding::FormError;
+use holdfast_cluster::founding::{FormError, JoinError};
 use holdfast_cluster::link::LinkError;
 use holdfast_log::{ReadError, StoreError};
 use socket2::{Domain, Socket, Type};
@@ -78,17 +78,9 @@ pub enum NodeError {
         /// The directory.
         path: PathBuf,
     },
-    /// The seeds have founded their cluster without this node.
-    #[error(
-        "{through} belongs to cluster {cluster_id}, which was founded without this directory; a node that lost its \
-         directory, or a new one, cannot join a running cluster in this version"
-    )]
-    NotAMember {
-        /// The seed that said so.
-        through: String,
-        /// Its cluster.
-        cluster_id: String,
-    },
+    /// The cluster of the seeds does not take this node in.
+    #[error(transparent)]
+    Join(#[from] JoinError),
     /// The certificate is another node's.
     #[error(
         "{path} is a certificate of the nodes [{names} ], and this node's number is {node}; give it its own"

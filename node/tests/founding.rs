@@ -132,12 +132,13 @@ fn a_directory_that_belongs_elsewhere_is_refused() {
     let mut args = cluster.args(2);
     // The disk is lost: under its old name it would vote with amnesia.
     let new = Home::new();
+    args.extend(["--node-id".to_owned(), "3".to_owned()]);
     let borrowed: Vec<&str> = args.iter().map(String::as_str).collect();
     let (code, text) = new.fails(&borrowed);
     assert_eq!(code, MISUSED, "{text}");
-    assert!(text.contains("was founded without this directory"), "{text}");
+    assert!(text.contains("number 3 belongs to another directory") && text.contains("above 3"), "{text}");
     // Another number than the directory's.
-    args.extend(["--node-id".to_owned(), "9".to_owned()]);
+    *args.last_mut().expect("a number") = "9".to_owned();
     let borrowed: Vec<&str> = args.iter().map(String::as_str).collect();
     let (code, text) = cluster.home(2).fails(&borrowed);
     assert_eq!(code, MISUSED, "{text}");

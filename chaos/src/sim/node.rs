@@ -113,6 +113,7 @@ impl Node {
             fault: build.fault,
             advertised: String::new(),
             members: build.members.clone(),
+            joined: false,
             net: ground.net(),
             answer: Box::new(|_| None),
             lease: build.lease,

@@ -197,7 +197,9 @@ impl Applicant {
 
     fn answered(&mut self, answer: Result<Frame, String>) -> Result<Option<Joined>, JoinError> {
         let answer = match answer {
-            Ok(Frame::App(bytes)) => JoinAnswer::decode(bytes).ok().filter(|answer| answer.version == VERSION),
+            Ok(Frame::App(bytes)) => {
+                JoinAnswer::decode(bytes).ok().filter(|answer| answer.version == VERSION)
+            }
             Ok(_) => None,
             Err(why) => {
                 self.heard = why;

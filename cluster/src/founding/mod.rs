@@ -36,7 +36,7 @@ mod tests;
 pub use doubt::SKEW_MS_MAX;
 pub use driver::{Driver, FormError, Formed, Notice};
 pub use error::{FoundingError, Waiting};
-pub use join::{Applicant, Applied, JoinAnswer, JoinRequest, Joined, JoinError};
+pub use join::{Applicant, Applied, JoinAnswer, JoinError, JoinRequest, Joined};
 pub use machine::{ASK_EVERY_MS, Founding, SAY_EVERY_MS};
 pub use message::{Answer, Malformed, Question};
 pub use port::{Effect, Input, Now, Setup};

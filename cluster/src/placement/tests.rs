@@ -20,7 +20,7 @@ fn parts(full: &[u64], draining: &[u64], removed: &[u64]) -> BTreeMap<NodeId, Pa
 }
 
 fn wanted(parts: &BTreeMap<NodeId, Part>, replicas: usize) -> usize {
-    voters_wanted(replicas, false, parts.values().filter(|part| **part != Part::Removed).count())
+    voters_wanted(replicas, false, parts)
 }
 
 /// As the leader does it: the first wish that `possible` allows, until there is none. The fewest voters on the way.
@@ -38,7 +38,9 @@ fn run(
         for change in wish {
             let at = replicas.iter().position(|one| one.0 == change.replica());
             match (change, at) {
-                (Change::AddLearner(replica, node), None) => replicas.push((replica, node, Standing::Learner)),
+                (Change::AddLearner(replica, node), None) => {
+                    replicas.push((replica, node, Standing::Learner))
+                }
                 (Change::Promote(_), Some(at)) => replicas[at].2 = Standing::Voter,
                 (Change::Demote(_), Some(at)) => replicas[at].2 = Standing::Learner,
                 (Change::Remove(_), Some(at)) => drop(replicas.remove(at)),
@@ -126,8 +128,11 @@ fn a_replica_of_an_unknown_node_is_left_alone() {
 
 #[test]
 fn the_meta_group_has_five_voters_where_there_are_five_nodes() {
-    let meta = |nodes| voters_wanted(1, true, nodes);
+    let of = |number: u64| parts(&(1..=number).collect::<Vec<_>>(), &[], &[]);
+    let meta = |nodes| voters_wanted(1, true, &of(nodes));
     assert_eq!([1, 2, 3, 4, 5, 9].map(meta), [1, 2, 3, 3, 5, 5]);
-    assert_eq!(voters_wanted(3, false, 2), 2);
-    assert_eq!(voters_wanted(7, true, 9), 7);
+    assert_eq!(voters_wanted(3, false, &of(2)), 2);
+    assert_eq!(voters_wanted(7, true, &of(9)), 7);
+    assert_eq!(voters_wanted(3, true, &parts(&[1, 2, 3, 4], &[5], &[])), 3, "not for one that drains");
+    assert_eq!(voters_wanted(3, true, &parts(&[1, 2], &[3], &[])), 3);
 }

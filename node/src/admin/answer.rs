@@ -12,6 +12,9 @@ pub struct Cluster {
     pub node_id: u64,
     /// `always`, or the name of the cheaper setting in force.
     pub fsync: String,
+    /// Voters of each group that were asked for at the founding; at most one a node.
+    #[serde(default)]
+    pub replicas: u32,
     /// All nodes.
     pub nodes: Vec<Node>,
     /// All partitions.
@@ -29,6 +32,15 @@ pub struct Node {
     pub state: NodeState,
     /// Its version.
     pub version: String,
+    /// Groups that it keeps a replica of: partitions, session groups and the meta group.
+    #[serde(default)]
+    pub replicas: usize,
+    /// Groups in which it votes.
+    #[serde(default)]
+    pub votes: usize,
+    /// Groups that it leads.
+    #[serde(default)]
+    pub leads: usize,
 }
 
 /// How a node is.
@@ -39,8 +51,12 @@ pub enum NodeState {
     Alive,
     /// Its lease has ended.
     Dead,
+    /// It was taken in and has not served yet.
+    Joining,
     /// It hands its work over before it leaves.
     Draining,
+    /// It belongs to the cluster no more, and its replicas are about to go.
+    Removed,
 }
 
 /// One partition.

@@ -6,7 +6,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query as UrlQuery, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -14,7 +14,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use super::answer::{Client, Cluster, Reason, Retained, SessionState, Subscription};
-use super::gate::{Query, Setup};
+use super::gate::{NodeDeed, NodeRefusal, Query, Setup};
 use super::page::{Page, PageAnswer, PageQuery};
 use super::problem::Problem;
 
@@ -23,6 +23,7 @@ const OPENAPI: &str = include_str!("openapi.json");
 
 type Shared = State<Arc<Setup>>;
 type Url<T> = Result<UrlQuery<T>, QueryRejection>;
+type Number = Result<Path<u64>, PathRejection>;
 type Id = Result<Path<String>, PathRejection>;
 type Answer<T> = Result<Json<T>, Problem>;
 
@@ -33,6 +34,8 @@ pub(super) fn router(setup: Setup) -> Router {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/api/v1/cluster", get(cluster))
+        .route("/api/v1/cluster/nodes/{node}", delete(remove))
+        .route("/api/v1/cluster/nodes/{node}/drain", post(drain).delete(undrain))
         .route("/api/v1/clients", get(clients))
         .route("/api/v1/clients/{client_id}", get(client).delete(disconnect))
         .route("/api/v1/clients/{client_id}/subscriptions", get(client_subscriptions))
@@ -76,6 +79,40 @@ async fn metrics(State(setup): Shared) -> Result<Response, Problem> {
 
 async fn cluster(State(setup): Shared) -> Answer<Cluster> {
     Ok(Json(setup.ask(|reply| Query::Cluster { reply }).await?))
+}
+
+async fn drain(State(setup): Shared, node: Number) -> Result<StatusCode, Problem> {
+    deed(&setup, node, NodeDeed::Drain { on: true }).await
+}
+
+async fn undrain(State(setup): Shared, node: Number) -> Result<StatusCode, Problem> {
+    deed(&setup, node, NodeDeed::Drain { on: false }).await
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RemoveQuery {
+    #[serde(default)]
+    force: bool,
+}
+
+async fn remove(State(setup): Shared, node: Number, url: Url<RemoveQuery>) -> Result<StatusCode, Problem> {
+    deed(&setup, node, NodeDeed::Remove { force: checked(url)?.force }).await
+}
+
+/// Accepted: it is committed, and the cluster goes on with it by itself.
+async fn deed(setup: &Setup, node: Number, deed: NodeDeed) -> Result<StatusCode, Problem> {
+    let Path(node) = node.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
+    match setup.ask(|reply| Query::Node { node, deed, reply }).await? {
+        Ok(()) => Ok(StatusCode::ACCEPTED),
+        Err(NodeRefusal::Unknown) => {
+            Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no node {node}")))
+        }
+        Err(NodeRefusal::Refused(why)) => Err(Problem::new(StatusCode::CONFLICT, why)),
+        Err(NodeRefusal::NotServing) => {
+            Err(Problem::unavailable("this node does not serve; ask another one"))
+        }
+    }
 }
 
 #[derive(Deserialize)]

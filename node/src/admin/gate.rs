@@ -8,6 +8,35 @@ use super::answer::{Client, Cluster, Reason, Retained, SessionState, Subscriptio
 use super::page::{Page, PageQuery};
 use crate::metrics::Metrics;
 
+/// What an operator wants of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeDeed {
+    /// It hands over its clients, its leaders and, where others can take them, its votes; or takes its part again.
+    Drain {
+        /// Whether it drains from now on.
+        on: bool,
+    },
+    /// It is taken out, for ever.
+    Remove {
+        /// Also where it is alive or still votes.
+        force: bool,
+    },
+}
+
+/// Why nothing is done about a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeRefusal {
+    /// There is no such node.
+    Unknown,
+    /// It would do harm: why.
+    Refused(String),
+    /// The node that was asked cannot propose anything.
+    NotServing,
+}
+
+/// The way back of a deed, once it is committed.
+pub type NodeReply = oneshot::Sender<Result<(), NodeRefusal>>;
+
 /// One question to the broker, with the way back. A dropped way back is "the broker is stopping".
 #[derive(Debug)]
 pub enum Query {
@@ -20,6 +49,15 @@ pub enum Query {
     Cluster {
         /// The way back.
         reply: oneshot::Sender<Cluster>,
+    },
+    /// Something is to be done about a node.
+    Node {
+        /// Its number.
+        node: u64,
+        /// What.
+        deed: NodeDeed,
+        /// The way back.
+        reply: NodeReply,
     },
     /// Sessions in the order of their client ids.
     Clients {

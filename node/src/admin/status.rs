@@ -1,70 +1,24 @@
-//! `holdfast status`: asks a node's door for the cluster and lays it out as a table.
+//! `holdfast status`: the cluster as a table.
 
 use std::fmt::Write as _;
-use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::Duration;
 
-use super::answer::{Cluster, NodeState, Partition};
-
-/// For the connection, and for each read of the answer.
-const WAIT: Duration = Duration::from_secs(5);
-
-/// The most that is read of an answer; a cluster of a thousand partitions needs a tenth of it.
-const ANSWER_BYTES_MAX: u64 = 16 << 20;
-
-/// Why there is no table.
-#[derive(Debug, thiserror::Error)]
-pub enum StatusError {
-    /// The node cannot be reached or does not answer.
-    #[error("no answer from http://{address}")]
-    Unreachable {
-        /// Who was asked.
-        address: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// The node answers with something else than a cluster.
-    #[error("http://{address} answers with \"{status}\"")]
-    Refused {
-        /// Who was asked.
-        address: String,
-        /// The first line of the answer.
-        status: String,
-    },
-    /// What answers there is no node, or one of another version.
-    #[error("http://{address} answers with something else than a cluster")]
-    Strange {
-        /// Who was asked.
-        address: String,
-        /// Why.
-        source: serde_json::Error,
-    },
-}
+use super::answer::{Cluster, NodeState, Partition, ReplicaState};
+use super::call::{CallError, cluster};
 
 /// The cluster that the node at `address` (`HOST:PORT`) sees, as a table.
-pub fn status(address: &str) -> Result<String, StatusError> {
-    let answer =
-        ask(address).map_err(|source| StatusError::Unreachable { address: address.into(), source })?;
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.lines().next().unwrap_or_default();
-    if status.split(' ').nth(1) != Some("200") {
-        return Err(StatusError::Refused { address: address.into(), status: status.into() });
-    }
-    let cluster = serde_json::from_str(body);
-    Ok(table(&cluster.map_err(|source| StatusError::Strange { address: address.into(), source })?))
+pub fn status(address: &str) -> Result<String, CallError> {
+    Ok(table(&cluster(address)?))
 }
 
-fn ask(address: &str) -> io::Result<String> {
-    let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    let socket = address.to_socket_addrs()?.next().ok_or_else(no_address)?;
-    let mut stream = TcpStream::connect_timeout(&socket, WAIT)?;
-    stream.set_read_timeout(Some(WAIT))?;
-    // Version 1.0, so that the answer comes in one piece and the connection ends with it.
-    write!(stream, "GET /api/v1/cluster HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
-    Ok(answer)
+/// A state as people read it.
+pub(super) fn name(state: NodeState) -> &'static str {
+    match state {
+        NodeState::Alive => "alive",
+        NodeState::Dead => "dead",
+        NodeState::Joining => "joining",
+        NodeState::Draining => "draining",
+        NodeState::Removed => "removed",
+    }
 }
 
 fn table(cluster: &Cluster) -> String {
@@ -74,14 +28,14 @@ fn table(cluster: &Cluster) -> String {
     }
     text.push_str("\n\n");
     let nodes = cluster.nodes.iter().map(|node| {
-        let state = match node.state {
-            NodeState::Alive => "alive",
-            NodeState::Dead => "dead",
-            NodeState::Draining => "draining",
-        };
-        vec![node.id.to_string(), node.address.clone(), state.into(), node.version.clone()]
+        let counts = [node.leads, node.votes, node.replicas].map(|count| count.to_string());
+        let mut row = vec![node.id.to_string(), node.address.clone(), name(node.state).to_owned()];
+        row.extend(counts);
+        row.push(node.version.clone());
+        row
     });
-    text.push_str(&columns(&["node", "address", "state", "version"], nodes.collect()));
+    let head = ["node", "address", "state", "leads", "votes", "replicas", "version"];
+    text.push_str(&columns(&head, nodes.collect()));
     text.push('\n');
     let partitions = cluster.partitions.iter().map(partition_row).collect();
     text.push_str(&columns(
@@ -96,8 +50,10 @@ fn partition_row(partition: &Partition) -> Vec<String> {
         Some(matched) => partition.committed.saturating_sub(matched).to_string(),
         None => "?".to_owned(),
     };
-    let replicas =
-        partition.replicas.iter().map(|replica| format!("{} ({})", replica.node, lag(replica.r#match)));
+    let replicas = partition.replicas.iter().map(|replica| {
+        let learner = if replica.state == ReplicaState::Learner { " learner" } else { "" };
+        format!("{}{learner} ({})", replica.node, lag(replica.r#match))
+    });
     vec![
         partition.id.to_string(),
         partition.leader.map_or("none".into(), |node| node.to_string()),

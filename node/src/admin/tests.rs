@@ -58,11 +58,15 @@ fn cluster() -> Cluster {
         cluster_id: "c1".into(),
         node_id: 1,
         fsync: "unsafe-none".into(),
+        replicas: 3,
         nodes: vec![Node {
             id: 1,
             address: "127.0.0.1:7883".into(),
             state: NodeState::Alive,
             version: "0.1.0".into(),
+            replicas: 25,
+            votes: 24,
+            leads: 23,
         }],
         partitions: vec![led.clone(), Partition { id: 1, leader: None, ..led }],
     }
@@ -92,6 +96,12 @@ fn answer(query: Query, ready: bool) {
     match query {
         Query::Ready { reply } => drop(reply.send(if ready { vec![] } else { vec![reason()] })),
         Query::Cluster { reply } => drop(reply.send(cluster())),
+        Query::Node { node: 1, reply, .. } => drop(reply.send(Ok(()))),
+        Query::Node { node: 2, reply, .. } => {
+            drop(reply.send(Err(NodeRefusal::Refused("it is alive".to_owned()))));
+        }
+        Query::Node { node: 3, reply, .. } => drop(reply.send(Err(NodeRefusal::NotServing))),
+        Query::Node { reply, .. } => drop(reply.send(Err(NodeRefusal::Unknown))),
         Query::Clients { state, prefix, page, reply } => {
             let keep =
                 |id: &str| id.starts_with(&prefix) && state.is_none_or(|state| client(id).state == state);
@@ -223,6 +233,27 @@ fn delete_disconnects_and_forgets_only_on_purpose() {
 }
 
 #[test]
+fn a_deed_with_a_node_is_accepted_or_refused_with_a_reason() {
+    let door = ready_door();
+    for (method, path) in
+        [("POST", "1/drain"), ("DELETE", "1/drain"), ("DELETE", "1"), ("DELETE", "1?force=true")]
+    {
+        let reply = request(&door, method, &format!("/api/v1/cluster/nodes/{path}"));
+        assert_eq!(reply.status, 202, "{method} {path}");
+    }
+    for (node, status) in [("2", 409), ("3", 503), ("4", 404), ("x", 400)] {
+        assert_problem(&request(&door, "DELETE", &format!("/api/v1/cluster/nodes/{node}")), status);
+    }
+    let address = door.address().to_string();
+    let wait = Duration::ZERO;
+    let error = remove(&address, 2, (false, wait), &mut |_| {}).expect_err("409");
+    assert!(error.to_string().contains("it is alive"), "{error}");
+    let error = drain(&address, 1, wait, &mut |_| {}).expect_err("it stays as it is");
+    assert!(matches!(error, DeedError::Late { .. }), "{error}");
+    door.close().expect("closes");
+}
+
+#[test]
 fn bad_requests_are_problems() {
     let door = ready_door();
     for query in ["limit=0", "limit=1001", "limit=x", "cursor=zz", "state=odd", "stat=connected"] {
@@ -281,8 +312,8 @@ fn status_is_a_table() {
     let expected = "\
 cluster c1, seen by node 1, storage.fsync = unsafe-none
 
-node  address         state  version
-1     127.0.0.1:7883  alive  0.1.0
+node  address         state  leads  votes  replicas  version
+1     127.0.0.1:7883  alive  23     24     25        0.1.0
 
 partition  leader  term  messages  committed  replicas (lag)
 0          1       2     25        42         1 (2)
@@ -298,7 +329,7 @@ fn status_says_what_is_wrong() {
     assert!(error.to_string().contains("503"), "{error}");
     let address = silent.address().to_string();
     silent.close().expect("closes");
-    assert!(matches!(status(&address), Err(StatusError::Unreachable { .. })));
+    assert!(matches!(status(&address), Err(CallError::Unreachable { .. })));
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("bound").to_string();
     let stranger = thread::spawn(move || {
@@ -308,7 +339,7 @@ fn status_says_what_is_wrong() {
         assert!(request[..read].starts_with(b"GET /api/v1/cluster"));
         stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n<html>").expect("answers");
     });
-    assert!(matches!(status(&address), Err(StatusError::Strange { .. })));
+    assert!(matches!(status(&address), Err(CallError::Strange { .. })));
     stranger.join().expect("no panic");
 }
 
@@ -331,10 +362,10 @@ fn the_description_is_what_is_served() {
         assert_described(&api, &api["components"]["schemas"][schema], &get(&door, path).json(), path);
     }
     for (path, methods) in api["paths"].as_object().expect("paths") {
-        let path = path.replace("{client_id}", "b%2Fc%20d");
+        let path = path.replace("{client_id}", "b%2Fc%20d").replace("{node}", "1");
         for method in methods.as_object().expect("methods").keys() {
             let status = request(&door, &method.to_uppercase(), &path).status;
-            let known = path == "/metrics" || method == "delete" || status == 200;
+            let known = path == "/metrics" || method == "delete" || status == 200 || status == 202;
             assert!(known && status != 405, "{method} {path} gives {status}");
         }
     }

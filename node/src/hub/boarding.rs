@@ -27,7 +27,7 @@ use super::tag::Tag;
 use super::{Hub, millis};
 use crate::mail::Event;
 use crate::route::META;
-use crate::state::meta::{Boot, Founding, Lapse, MetaKind, MetaOp, Renew, Verdict};
+use crate::state::meta::{Boot, Founding, Lapse, MetaKind, MetaOp, Office, Renew, Verdict};
 
 /// How long a first request for a boot waits for its answer; the next waits twice as long.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -129,6 +129,12 @@ impl Boarding {
         self.leases = open.map(|(node, row)| (node, (row.boot, now))).collect();
     }
 
+    /// A boot of the node is closed.
+    pub(super) fn gone(&mut self, node: u64, boot: u64) {
+        self.leases.remove(&node);
+        self.lapsing.remove(&(node, boot));
+    }
+
     fn nonce(&self) -> String {
         format!("{:016x}-{}", self.seed, self.asked)
     }
@@ -139,7 +145,9 @@ impl Hub {
     pub(super) fn board(&mut self) {
         let now = self.clock.monotonic();
         if self.boarding.standing == Standing::Asking {
-            self.ask_for_boot(now);
+            if self.office(self.node) == Office::Full && self.is_whole() {
+                self.ask_for_boot(now);
+            }
             return;
         }
         if !self.boarding.alone && now > self.boarding.until {
@@ -221,6 +229,7 @@ impl Hub {
             partitions: u32::from(self.identity.partitions),
             session_groups: u32::from(self.identity.session_groups),
             replicas: self.replicas,
+            founders: self.nodes.founders(&self.identity, &self.advertised),
         })
     }
 
@@ -240,8 +249,15 @@ impl Hub {
         match verdict {
             // After the founding the boot itself can be asked for.
             Verdict::Done => self.boarding.said = false,
+            Verdict::Nodes(node) => self.nodes_changed(node),
+            Verdict::NoBoot { node, nonce, office } => {
+                if node == self.node.get() && nonce == self.boarding.nonce() {
+                    tracing::info!(?office, "no boot is granted");
+                }
+            }
             Verdict::Granted { node, nonce, boot } => {
                 self.boarding.leases.insert(node, (boot, now));
+                self.follow_nodes();
                 if node == self.node.get() {
                     self.granted(&nonce, boot);
                 }
@@ -260,8 +276,7 @@ impl Hub {
                 }
             }
             Verdict::Closed(Lapse { node, boot }) => {
-                self.boarding.leases.remove(&node);
-                self.boarding.lapsing.remove(&(node, boot));
+                self.boarding.gone(node, boot);
                 if node == self.node.get() && boot >= self.boot && self.boot > 0 {
                     self.lose("the others hold it to be dead");
                 }
@@ -269,9 +284,14 @@ impl Hub {
                 self.close_everywhere();
             }
         }
-        if let Some(Tag::Renew(sent)) = tag {
-            self.boarding.renewing = false;
-            self.boarding.until = sent + self.boarding.lease * 9 / 10;
+        match tag {
+            Some(Tag::Renew(sent)) => {
+                self.boarding.renewing = false;
+                self.boarding.until = sent + self.boarding.lease * 9 / 10;
+            }
+            // Whoever asked may have gone away meanwhile.
+            Some(Tag::Deed(reply)) => drop(reply.send(Ok(()))),
+            _ => {}
         }
     }
 
@@ -353,7 +373,7 @@ impl Hub {
     }
 
     /// Every leader closes in its groups what the meta group has closed.
-    fn close_everywhere(&mut self) {
+    pub(super) fn close_everywhere(&mut self) {
         for group in self.leading.led_by(self.node) {
             self.close_lapsed(group);
         }
@@ -384,6 +404,12 @@ impl Hub {
         match self.boarding.standing {
             Standing::Serving => None,
             Standing::Closing => Some("earlier boots of this node are being closed".to_owned()),
+            Standing::Asking if self.office(self.node) == Office::Draining => {
+                Some("this node is drained".to_owned())
+            }
+            Standing::Asking if !self.is_whole() => {
+                Some("this node still copies what the others have".to_owned())
+            }
             Standing::Asking => {
                 let waited = millis(self.clock.monotonic().saturating_sub(self.boarding.asked_at));
                 Some(format!("no boot epoch was granted yet (asked {waited} ms ago)"))
@@ -392,6 +418,6 @@ impl Hub {
     }
 }
 
-fn command(kind: MetaKind) -> Body {
+pub(super) fn command(kind: MetaKind) -> Body {
     Body::Command(Bytes::from(MetaOp { kind: Some(kind) }.encode_to_vec()))
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_log::{GroupId, GroupStatus, NodeId, ReplicaId, Role, Term};
+use holdfast_cluster::placement::{Part, voters};
+use holdfast_log::{GroupId, GroupStatus, NodeId, ReplicaId, ReplicaStatus, Role, Standing, Term};
 
 use super::Hub;
 use super::machine::Machines;
@@ -13,6 +14,7 @@ use super::show::kind;
 use super::turn::HubError;
 use crate::board::{Board, Lead};
 use crate::route::{META, Partition};
+use crate::state::meta::Office;
 
 /// How often leaders are looked at.
 const BALANCE_EVERY: Duration = Duration::from_secs(1);
@@ -142,31 +144,43 @@ impl Hub {
             return;
         }
         self.leading.balanced_at = now;
-        let leave = self.stopping || self.keeping.full;
+        let leave = self.stopping || self.keeping.full || self.office(self.node) != Office::Full;
+        let parts = self.parts();
         for (seat, group) in Machines::groups(self.route).into_iter().enumerate() {
             let known = self.leading.roles.get(&group);
             if !known.is_some_and(|known| known.role.leads && (leave || now > known.since + SETTLED)) {
                 continue;
             }
             let Some(status) = self.engine.status(group) else { continue };
-            if let Some(to) = self.successor(&status, seat, leave) {
+            if let Some(to) = self.successor(&status, &parts, (seat, leave)) {
                 self.engine.transfer(group, to);
             }
         }
     }
 
     /// Where a group that is led here should be led. `leave`: not here. The seats go round the nodes.
-    fn successor(&self, status: &GroupStatus, seat: usize, leave: bool) -> Option<ReplicaId> {
-        let fit = |peer: &&holdfast_log::ReplicaStatus| {
-            peer.node == self.node && !leave
-                || peer.active
-                    && self.peers.may_lead(peer.node)
-                    && peer.matched.is_some_and(|at| at.get() + BEHIND_MAX >= status.last.get())
+    fn successor(
+        &self,
+        status: &GroupStatus,
+        parts: &BTreeMap<NodeId, Part>,
+        (seat, leave): (usize, bool),
+    ) -> Option<ReplicaId> {
+        let fit = |peer: &&ReplicaStatus| {
+            peer.standing == Standing::Voter
+                && (peer.node == self.node && !leave
+                    || peer.active
+                        && self.peers.may_lead(peer.node)
+                        && peer.matched.is_some_and(|at| at.get() + BEHIND_MAX >= status.last.get()))
         };
-        let count = status.replicas.len();
-        let first = status.replicas.get(seat % count.max(1)).filter(fit);
-        // Only who stops is content with any other.
-        let any = || status.replicas.iter().cycle().skip(seat).take(count).find(fit).filter(|_| leave);
+        let votes = status.replicas.iter().filter(|peer| peer.standing == Standing::Voter);
+        let voting: Vec<NodeId> = votes.map(|peer| peer.node).collect();
+        let wish = voters(parts, &voting, (seat, self.wanted(status.group, parts)));
+        let of = |node: &NodeId| status.replicas.iter().find(|peer| peer.node == *node).filter(fit);
+        let first = wish.first().and_then(of);
+        // Only who must not lead is content with any other: who stops, and whose vote is about to go.
+        let goes = leave || !wish.contains(&self.node);
+        let any =
+            || wish.iter().chain(&voting).filter(|node| **node != self.node).find_map(of).filter(|_| goes);
         first.or_else(any).filter(|peer| peer.node != self.node).map(|peer| peer.replica)
     }
 

@@ -19,6 +19,7 @@ mod retained;
 mod share;
 mod apply;
 mod boarding;
+mod nodes;
 mod lead;
 mod net;
 mod live;
@@ -53,6 +54,7 @@ use live::Exchange;
 use machine::Machines;
 pub use net::Answer;
 use net::Peers;
+use nodes::Nodes;
 pub use open::{OpenError, Opened, Plan, open};
 use propose::Pending;
 use reads::Reads;
@@ -79,6 +81,7 @@ pub struct Hub {
     boarding: Boarding,
     net: Box<dyn Net + Send>,
     peers: Peers,
+    nodes: Nodes,
     leading: Leading,
     board: Arc<Board>,
     exchange: Exchange,

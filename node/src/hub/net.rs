@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use holdfast_cluster::founding::JoinRequest;
 use holdfast_cluster::link::{Frame, Incoming, Lane, Net, Proposed, Unsent};
 use holdfast_log::{Bulk, Engine, GroupId, Message, NodeId, Proposal, Refusal};
 
@@ -26,6 +27,8 @@ pub type Answer = Box<dyn FnMut(Bytes) -> Option<Bytes> + Send>;
 
 /// The other nodes.
 pub(super) struct Peers {
+    /// There is no link, and never will be others.
+    alone: bool,
     others: BTreeSet<NodeId>,
     up: BTreeSet<NodeId>,
     pulses: BTreeMap<NodeId, (Pulse, Duration)>,
@@ -36,9 +39,10 @@ pub(super) struct Peers {
 }
 
 impl Peers {
-    pub(super) fn new(others: BTreeSet<NodeId>, answer: Answer) -> Self {
+    pub(super) fn new(alone: bool, answer: Answer) -> Self {
         Self {
-            others,
+            alone,
+            others: BTreeSet::new(),
             up: BTreeSet::new(),
             pulses: BTreeMap::new(),
             pulsed_at: Duration::ZERO,
@@ -48,9 +52,15 @@ impl Peers {
         }
     }
 
-    /// There are no other nodes.
+    /// There are no other nodes, and never will be.
     pub(super) fn alone(&self) -> bool {
-        self.others.is_empty()
+        self.alone
+    }
+
+    /// From now on these are the other nodes.
+    pub(super) fn set_others(&mut self, others: BTreeSet<NodeId>) {
+        self.pulses.retain(|node, _| others.contains(node));
+        self.others = others;
     }
 
     /// Is the node connected?
@@ -138,7 +148,9 @@ impl Hub {
                 Incoming::Up { node, .. } => self.up(node),
                 Incoming::Down { node } => self.down(node),
                 Incoming::Ask { frame: Frame::App(question), reply, .. } => {
-                    if let Some(answer) = (self.peers.answer)(question) {
+                    if let Some(request) = JoinRequest::decode(&question) {
+                        self.join_asked(&request, reply);
+                    } else if let Some(answer) = (self.peers.answer)(question) {
                         reply.send(Frame::App(answer));
                     }
                 }

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use holdfast_cluster::link::Net;
 use holdfast_cluster::{Identity, Member, Placement, Proposals};
-use holdfast_log::{BootEpoch, Config, Effects, LogError, NodeId, Opening, Reader, Store};
+use holdfast_log::{
+    BootEpoch, Config, Effects, GroupId, GroupSpec, LogError, NodeId, Opening, Reader, Store,
+};
 
 use super::boarding::Boarding;
 use super::keep::{Keeping, Limits};
@@ -15,6 +17,7 @@ use super::lead::Leading;
 use super::live::Exchange;
 use super::machine::{MachineError, Machines};
 use super::net::{Answer, Peers};
+use super::nodes::Nodes;
 use super::propose::Pending;
 use super::reads::Reads;
 use super::time::GroupTime;
@@ -58,8 +61,11 @@ pub struct Plan {
     pub fault: Option<Fault>,
     /// Address of the cluster link, as the others reach it.
     pub advertised: String,
-    /// The founders of the cluster, this node among them; none for a cluster of one.
+    /// The nodes of the cluster that this one's directory names, itself among them: the founders, or those that
+    /// were there when it joined. None for a cluster of one.
     pub members: Vec<Member>,
+    /// Whether this node came to a cluster that was there.
+    pub joined: bool,
     /// The other nodes.
     pub net: Box<dyn Net + Send>,
     /// Answers nodes that are no members.
@@ -111,29 +117,29 @@ pub struct Opened {
 pub fn open(plan: Plan) -> Result<Opened, OpenError> {
     let route = Route::new(plan.identity.partitions, plan.identity.session_groups);
     let node = NodeId::new(plan.identity.node_id);
+    let alone = plan.members.is_empty();
     let placement = place(node, &plan.members);
-    let specs = Machines::groups(route)
-        .into_iter()
-        .map(|group| placement.spec(group, Partition::of_group(group).is_some()))
-        .collect();
+    let specs = specs(&plan, route, &placement)?;
+    let held: BTreeSet<GroupId> = specs.iter().map(|spec| spec.id).collect();
     let mut opening = Opening::new(Arc::clone(&plan.store), plan.log.clone(), plan.seed, specs)?;
     let mut machines = Machines::new(route);
-    for group in Machines::groups(route) {
+    for group in held.iter().copied() {
         restore(&mut opening, &mut machines, group)?;
     }
     for (partition, next) in route.all_partitions().zip(&mut machines.next) {
         *next = opening.reader().bounds(partition.group()).map_or(0, |(_, next)| next.get());
     }
-    let engine = opening.start(plan.clock.monotonic())?;
+    let mut engine = opening.start(plan.clock.monotonic())?;
+    let blank = Machines::groups(route).into_iter().filter(|group| !held.contains(group));
+    blank.map(|group| placement.blank(group, is_partition(group))).try_for_each(|spec| engine.open(spec))?;
     let reader = engine.reader();
     // Group time goes on from the last stamp in the log, whatever the clock says now.
     let stamps = Machines::groups(route).into_iter().filter_map(|group| engine.status(group));
     let last = stamps.map(|status| status.stamp.get()).max().unwrap_or(0);
-    let others: BTreeSet<NodeId> = placement.nodes().iter().copied().filter(|other| *other != node).collect();
     let now = plan.clock.monotonic();
-    let mut boarding = Boarding::new(plan.lease, others.is_empty(), plan.seed);
+    let mut boarding = Boarding::new(plan.lease, alone, plan.seed);
     boarding.load(&machines, now);
-    let board = Arc::new(Board::new(route, plan.workers.len(), others.is_empty()));
+    let board = Arc::new(Board::new(route, plan.workers.len(), alone));
     let leading = Leading::new(node, Arc::clone(&board));
     let workers = plan.workers.iter().map(|mailbox| Post::new(Arc::clone(mailbox))).collect();
     let mut hub = Hub {
@@ -148,7 +154,8 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
         boot: 0,
         boarding,
         net: plan.net,
-        peers: Peers::new(others, plan.answer),
+        peers: Peers::new(alone, plan.answer),
+        nodes: Nodes::new(plan.members),
         leading,
         board: Arc::clone(&board),
         exchange: Exchange::new(now),
@@ -171,6 +178,7 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
         replicas: plan.replicas,
         stopping: false,
     };
+    hub.follow_nodes();
     if hub.peers.alone() {
         hub.begin_alone()?;
     }
@@ -184,6 +192,19 @@ fn place(node: NodeId, founders: &[Member]) -> Placement {
         [] => Placement::of_one(node),
         _ => Placement::of_founders(node, founders.iter().map(|member| NodeId::new(member.node)).collect()),
     }
+}
+
+fn is_partition(group: GroupId) -> bool {
+    Partition::of_group(group).is_some()
+}
+
+/// The replicas that the directory has or is founded with. Who came later founds nothing.
+fn specs(plan: &Plan, route: Route, placement: &Placement) -> Result<Vec<GroupSpec>, LogError> {
+    if plan.joined {
+        return Opening::groups(&*plan.store);
+    }
+    let groups = Machines::groups(route).into_iter();
+    Ok(groups.map(|group| placement.spec(group, is_partition(group))).collect())
 }
 
 fn restore(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast_log::GroupStatus;
+use holdfast_log::{GroupStatus, NodeId, Standing};
 use tokio::sync::oneshot;
 
 use super::Hub;
@@ -14,6 +14,7 @@ use crate::admin::{
 };
 use crate::mail::{Event, Gather};
 use crate::route::Partition;
+use crate::state::meta::{Node as Row, Office};
 use crate::state::partition::Bounds;
 use crate::state::session::op::{Forget, Kind};
 use crate::state::session::record::{NEVER, Record};
@@ -32,6 +33,7 @@ impl Hub {
             Query::Cluster { reply } => {
                 let _ = reply.send(self.cluster());
             }
+            Query::Node { node, deed, reply } => self.node_deed(node, deed, reply),
             Query::Clients { state, prefix, page, reply } => {
                 let _ = reply.send(self.clients(state, &prefix, &page));
             }
@@ -86,10 +88,10 @@ impl Hub {
             let leader = status.role.leader.and_then(leads).map(|replica| replica.node);
             let replicas = status.replicas.iter().map(|replica| Replica {
                 node: replica.node.get(),
-                state: if leader == Some(replica.node) {
-                    ReplicaState::Leader
-                } else {
-                    ReplicaState::Follower
+                state: match replica.standing {
+                    _ if leader == Some(replica.node) => ReplicaState::Leader,
+                    Standing::Learner | Standing::Leaving => ReplicaState::Learner,
+                    _ => ReplicaState::Follower,
                 },
                 r#match: replica.matched.map(holdfast_log::Index::get),
             });
@@ -103,19 +105,32 @@ impl Hub {
                 committed: status.committed.get(),
             })
         });
-        let nodes = self.machines.meta.nodes().map(|(id, node)| Node {
-            id,
-            address: node.address.clone(),
-            state: if self.boarding.is_alive(id) { NodeState::Alive } else { NodeState::Dead },
-            version: node.version.clone(),
-        });
+        let founding = self.machines.meta.founding();
         Cluster {
             cluster_id: self.identity.cluster_id.clone(),
             node_id: self.node.get(),
             fsync: self.keeping.fsync.clone(),
-            nodes: nodes.collect(),
+            replicas: founding.map_or(self.replicas, |founding| founding.replicas),
+            nodes: self.machines.meta.nodes().filter_map(|(id, row)| self.node_view(id, row)).collect(),
             partitions: partitions.collect(),
         }
+    }
+
+    /// A node that was removed is shown for as long as it has a replica.
+    fn node_view(&self, id: u64, row: &Row) -> Option<Node> {
+        let node = NodeId::new(id);
+        let replicas = self.replicas_of(node);
+        let state = match row.office() {
+            Office::Removed if replicas == 0 => return None,
+            Office::Removed => NodeState::Removed,
+            Office::Draining => NodeState::Draining,
+            Office::Full if self.boarding.is_alive(id) => NodeState::Alive,
+            Office::Full if row.boot == 0 => NodeState::Joining,
+            Office::Full => NodeState::Dead,
+        };
+        let (address, version) = (row.address.clone(), row.version.clone());
+        let (votes, leads) = (self.votes(node), self.leading.led_by(node).len());
+        Some(Node { id, address, state, version, replicas, votes, leads })
     }
 
     fn clients(&self, state: Option<SessionState>, prefix: &str, page: &PageQuery) -> Page<Client> {

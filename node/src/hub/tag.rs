@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use holdfast_log::GroupId;
 
+use crate::admin::NodeReply;
 use crate::mail::{From, Refused};
 
 /// For one entry.
@@ -19,6 +20,8 @@ pub(super) enum Tag {
     Behind(Box<Tag>, Vec<Part>),
     /// The renewal of this node's lease, and when it was sent.
     Renew(Duration),
+    /// An operator waits for it.
+    Deed(NodeReply),
     /// Nobody waits.
     Quiet,
 }

@@ -9,6 +9,7 @@ use super::tag::OpTag;
 use super::{Hub, TICK};
 use crate::mail::{Event, From, Request};
 use crate::route::{META, Partition};
+use crate::state::meta::Office;
 use crate::state::session::op::Kind;
 
 /// Rounds of a turn: what one group's progress brings about in others is done at once, but not for ever.
@@ -42,6 +43,12 @@ pub enum HubError {
         node: u64,
         /// UUID of the directory that has it.
         uuid: String,
+    },
+    /// The node was taken out of the cluster.
+    #[error("node {node} was removed from its cluster; to come back it has to join with an empty directory")]
+    Removed {
+        /// The number.
+        node: u64,
     },
     /// The cluster that was founded is another one.
     #[error("the data belongs to cluster {found}, the identity file says {wanted}")]
@@ -97,6 +104,7 @@ impl Hub {
         self.board();
         self.keep()?;
         self.pulse();
+        self.place();
         self.balance();
         self.give_up_owners();
         self.settle()?;
@@ -110,6 +118,9 @@ impl Hub {
         self.hand_out();
         match self.boarding.stranger.take() {
             Some(uuid) => Err(HubError::Stranger { node: self.node.get(), uuid }),
+            None if self.office(self.node) == Office::Removed => {
+                Err(HubError::Removed { node: self.node.get() })
+            }
             None => self.check_cluster(),
         }
     }
@@ -243,6 +254,7 @@ impl Hub {
             }
             if group == META {
                 self.boarding.load(&self.machines, self.clock.monotonic());
+                self.follow_nodes();
             }
             tracing::info!(%group, "took a snapshot");
             self.lose("a snapshot took the place of what it knew");

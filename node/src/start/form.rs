@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use holdfast_cluster::founding::{Driver, Formed, Notice, Now, Setup, Start, Terms};
+use holdfast_cluster::founding::{Applicant, Driver, Formed, JoinRequest, Notice, Now, Setup, Start, Terms};
 use holdfast_cluster::link::{
     self, CERTIFICATES_CHECK, CertFiles, Certificates, Link, LinkConfig, LinkError, Me, Net, Peer,
     PeerFigures,
@@ -28,8 +28,10 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// What a node is a member of, and how it speaks to the others.
 pub(super) struct Membership {
     pub(super) identity: Identity,
-    /// The founders; none for a cluster of one.
+    /// The nodes that the directory names; none for a cluster of one.
     pub(super) members: Vec<Member>,
+    /// Whether it came to a cluster that was there.
+    pub(super) joined: bool,
     pub(super) net: Box<dyn Net + Send>,
     pub(super) answer: Answer,
     /// Where the others find this node.
@@ -117,6 +119,7 @@ impl Surroundings<'_> {
         Ok(Membership {
             identity,
             members: Vec::new(),
+            joined: false,
             net: Box::new(link::Alone),
             answer: Box::new(|_| None),
             advertised,
@@ -187,9 +190,10 @@ impl Surroundings<'_> {
         let number = |number: u32| u16::try_from(number).expect("checked by config");
         let (partitions, groups) = (number(config.partitions), number(config.session_groups));
         let terms = Terms::new(config.cluster.seeds.clone(), partitions, groups, number(config.replicas));
+        let number_wanted = self.number(&start)?;
         let setup = Setup {
             terms,
-            node_id: self.number(&start)?,
+            node_id: number_wanted,
             nonce: Identity::new_uuid(),
             entropy: (u128::from(seed) << 64) | u128::from(super::seed()),
         };
@@ -197,7 +201,14 @@ impl Surroundings<'_> {
         let mut driver = Driver::new(setup, start, config.data_dir.clone())?;
         let charter = match known {
             Some(charter) => charter,
-            None => self.wait_for_founding(&mut driver, &link)?,
+            None => match self.wait_for_founding(&mut driver, &link)? {
+                Formed::Founded(charter) => charter,
+                Formed::Joining { through, cluster_id, uuid } => {
+                    let own = config.cluster.advertise.clone().unwrap_or_else(|| address.clone());
+                    let request = JoinRequest::new(uuid, number_wanted, own);
+                    self.wait_to_join(&link, (cluster_id, &through), request)?
+                }
+            },
         };
         let node = NodeId::new(charter.identity.node_id);
         link.identify(charter.identity.cluster_id.clone(), node);
@@ -209,6 +220,7 @@ impl Surroundings<'_> {
         Ok(Membership {
             identity: charter.identity,
             members: charter.members,
+            joined: charter.joined,
             net: Box::new(Shared(Arc::clone(&link))),
             answer: Box::new(move |question| driver.answer(now(&*clock), &question)),
             advertised,
@@ -217,15 +229,12 @@ impl Surroundings<'_> {
     }
 
     /// Until the cluster is founded nobody can be served but who asks how it stands.
-    fn wait_for_founding(&self, driver: &mut Driver, link: &Link) -> Result<Charter, NodeError> {
+    fn wait_for_founding(&self, driver: &mut Driver, link: &Link) -> Result<Formed, NodeError> {
         let mut state = "the cluster is not founded yet".to_owned();
         let (mut requests, mut notices) = (Vec::new(), Vec::new());
         loop {
             match driver.step(link, now(&**self.clock), &mut notices) {
-                Ok(Some(Formed::Founded(charter))) => return Ok(charter),
-                Ok(Some(Formed::Joining { through, cluster_id, .. })) => {
-                    return Err(NodeError::NotAMember { through, cluster_id });
-                }
+                Ok(Some(formed)) => return Ok(formed),
                 Ok(None) => {}
                 Err(error) => {
                     std::thread::park_timeout(LAST_WORDS);
@@ -242,6 +251,32 @@ impl Surroundings<'_> {
                         tracing::warn!("founding: {}", skew_text(&seed, ahead_ms))
                     }
                 }
+            }
+            self.pass_time(&mut requests, &state)?;
+        }
+    }
+
+    /// Asks the members of a cluster that is there to be taken in.
+    fn wait_to_join(
+        &self,
+        link: &Link,
+        (cluster_id, through): (String, &str),
+        request: JoinRequest,
+    ) -> Result<Charter, NodeError> {
+        let (mut state, mut requests) = (format!("joins cluster {cluster_id}"), Vec::new());
+        tracing::info!(cluster_id, through, "a seed belongs to a cluster; this node asks to be taken in");
+        let seeds = self.config.cluster.seeds.clone();
+        let dir = self.config.data_dir.clone();
+        let mut applicant = Applicant::new(cluster_id, request, (seeds, through), dir)?;
+        loop {
+            let now = now(&**self.clock).ms;
+            let charter = applicant.step(link, now, &mut |text| {
+                tracing::info!("{text}");
+                state = text;
+            })?;
+            if let Some(charter) = charter {
+                tracing::info!(node = charter.identity.node_id, "this node belongs to the cluster");
+                return Ok(charter);
             }
             self.pass_time(&mut requests, &state)?;
         }

@@ -60,7 +60,7 @@ impl Shared {
     ) -> Result<Opened, NodeError> {
         let store: Arc<dyn Store> = Arc::new(RocksStore::open(&config.data_dir, &store_config(config))?);
         Identity::mark_started(&config.data_dir)?;
-        let Membership { identity, members, net, answer, advertised, .. } = membership;
+        let Membership { identity, members, joined, net, answer, advertised, .. } = membership;
         Ok(hub::open(Plan {
             identity,
             store,
@@ -76,6 +76,7 @@ impl Shared {
             fault: config.fault,
             advertised,
             members,
+            joined,
             net,
             answer,
             lease: config.cluster.lease,
@@ -117,7 +118,17 @@ impl Shared {
         let Opened { hub, reader, boot, route, board, ahead, .. } = opened;
         let node = hub.node();
         let told = Arc::clone(failed);
-        let hub = named("hub", move || hub.run().inspect_err(|error| told(NodeError::Ended(chain(error)))))?;
+        let dir = config.data_dir.clone();
+        let hub = named("hub", move || {
+            hub.run().inspect_err(|error| {
+                if matches!(error, HubError::Removed { .. })
+                    && let Err(error) = Identity::mark_removed(&dir)
+                {
+                    tracing::warn!("{}", chain(&error));
+                }
+                told(NodeError::Ended(chain(error)));
+            })
+        })?;
         let catchup = Catchup::new(
             reader,
             Arc::clone(&reads),

@@ -9,112 +9,9 @@ use prost::Message as _;
 
 use crate::state::changes::Changes;
 
-/// One operation of the meta group's log.
-#[derive(Clone, PartialEq, prost::Message)]
-pub struct MetaOp {
-    /// Which. `None` is an operation of a future version: the replica stops.
-    #[prost(oneof = "MetaKind", tags = "1, 2, 3, 4")]
-    pub kind: Option<MetaKind>,
-}
+mod op;
 
-/// The kinds of operation.
-#[derive(Clone, PartialEq, prost::Oneof)]
-pub enum MetaKind {
-    /// The cluster's founding: the first operation, counts once.
-    #[prost(message, tag = "1")]
-    Found(Founding),
-    /// Grants a node its next boot epoch, with a lease.
-    #[prost(message, tag = "2")]
-    Boot(Boot),
-    /// Renews the lease of a boot.
-    #[prost(message, tag = "3")]
-    Renew(Renew),
-    /// The lease of a boot has ended: it is closed.
-    #[prost(message, tag = "4")]
-    Lapse(Lapse),
-}
-
-/// What is settled when a cluster is founded.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Founding {
-    /// Cluster id, a UUID.
-    #[prost(string, tag = "1")]
-    pub cluster_id: String,
-    /// Number of partitions.
-    #[prost(uint32, tag = "2")]
-    pub partitions: u32,
-    /// Number of session groups.
-    #[prost(uint32, tag = "3")]
-    pub session_groups: u32,
-    /// Replicas of each group that were asked for; capped by the number of nodes.
-    #[prost(uint32, tag = "4")]
-    pub replicas: u32,
-}
-
-/// A node asks for a boot epoch.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Boot {
-    /// The node.
-    #[prost(uint64, tag = "1")]
-    pub node: u64,
-    /// UUID of its directory.
-    #[prost(string, tag = "2")]
-    pub uuid: String,
-    /// Version of its software.
-    #[prost(string, tag = "3")]
-    pub version: String,
-    /// Drawn for each boot: a repeat of the same request is granted the same epoch.
-    #[prost(string, tag = "4")]
-    pub nonce: String,
-    /// `HOST:PORT` of its cluster link.
-    #[prost(string, tag = "5")]
-    pub address: String,
-}
-
-/// A node goes on.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub struct Renew {
-    /// The node.
-    #[prost(uint64, tag = "1")]
-    pub node: u64,
-    /// Its boot.
-    #[prost(uint64, tag = "2")]
-    pub boot: u64,
-}
-
-/// A node was not heard of for the length of a lease.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
-pub struct Lapse {
-    /// The node.
-    #[prost(uint64, tag = "1")]
-    pub node: u64,
-    /// The boot that is closed, with all before it.
-    #[prost(uint64, tag = "2")]
-    pub boot: u64,
-}
-
-/// A node as the cluster knows it.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-pub struct Node {
-    /// UUID of its directory; a node with another one is another node.
-    #[prost(string, tag = "1")]
-    pub uuid: String,
-    /// Version of its software, as of its last boot.
-    #[prost(string, tag = "2")]
-    pub version: String,
-    /// Nonce of its last boot.
-    #[prost(string, tag = "3")]
-    pub nonce: String,
-    /// `HOST:PORT` of its cluster link.
-    #[prost(string, tag = "4")]
-    pub address: String,
-    /// The last boot epoch that was granted.
-    #[prost(uint64, tag = "5")]
-    pub boot: u64,
-    /// Boots up to this one are closed.
-    #[prost(uint64, tag = "6")]
-    pub closed: u64,
-}
+pub use op::{Boot, Drain, Founding, Join, Lapse, MetaKind, MetaOp, Node, Office, Remove, Renew};
 
 /// What an operation came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +42,17 @@ pub enum Verdict {
     Late(Renew),
     /// Boots of a node were closed.
     Closed(Lapse),
+    /// The nodes are others than before, or are something else; of the node that is named, boots may be closed.
+    Nodes(u64),
+    /// No boot was granted: the node drains, or was removed.
+    NoBoot {
+        /// The node.
+        node: u64,
+        /// Nonce of the request.
+        nonce: String,
+        /// What it is.
+        office: Office,
+    },
 }
 
 /// State of the meta group.
@@ -158,13 +66,7 @@ impl Meta {
     /// Applies one operation.
     pub fn apply(&mut self, op: &MetaKind, changes: &mut Changes) -> Verdict {
         match op {
-            MetaKind::Found(founding) => {
-                if self.founding.is_none() {
-                    changes.put(b"f".to_vec(), founding);
-                    self.founding = Some(founding.clone());
-                }
-                Verdict::Done
-            }
+            MetaKind::Found(founding) => self.found(founding, changes),
             MetaKind::Boot(boot) => self.boot(boot, changes),
             MetaKind::Renew(renew) => match self.nodes.get(&renew.node) {
                 Some(node) if node.boot == renew.boot && node.closed < renew.boot => Verdict::Renewed(*renew),
@@ -178,7 +80,54 @@ impl Meta {
                 }
                 _ => Verdict::Done,
             },
+            MetaKind::Join(join) => self.join(join, changes),
+            MetaKind::Drain(Drain { node, on }) => {
+                self.appoint(*node, if *on { Office::Draining } else { Office::Full }, changes)
+            }
+            MetaKind::Remove(Remove { node }) => self.appoint(*node, Office::Removed, changes),
         }
+    }
+
+    fn found(&mut self, founding: &Founding, changes: &mut Changes) -> Verdict {
+        if self.founding.is_some() {
+            return Verdict::Done;
+        }
+        changes.put(b"f".to_vec(), founding);
+        for founder in &founding.founders {
+            let (uuid, address) = (founder.uuid.clone(), founder.address.clone());
+            let row = Node { uuid, address, ..Node::default() };
+            changes.put(key(founder.node), &row);
+            self.nodes.insert(founder.node, row);
+        }
+        self.founding = Some(founding.clone());
+        Verdict::Done
+    }
+
+    /// A number is given once, and higher than all before it: replicas are known by it.
+    fn join(&mut self, join: &Join, changes: &mut Changes) -> Verdict {
+        if self.may_join(join).is_err() || self.by_uuid(&join.uuid).is_some() {
+            return Verdict::Done;
+        }
+        let number = if join.node > 0 { join.node } else { self.highest() + 1 };
+        let (uuid, address) = (join.uuid.clone(), join.address.clone());
+        let row = Node { uuid, address, ..Node::default() };
+        changes.put(key(number), &row);
+        self.nodes.insert(number, row);
+        Verdict::Nodes(number)
+    }
+
+    /// Whoever has no full part has no boot either: its clients are to go elsewhere.
+    fn appoint(&mut self, number: u64, office: Office, changes: &mut Changes) -> Verdict {
+        let row = self.nodes.get_mut(&number);
+        let Some(row) = row.filter(|row| row.office() != office && row.office() != Office::Removed) else {
+            return Verdict::Done;
+        };
+        row.set_office(office);
+        if office != Office::Full {
+            row.closed = row.boot;
+        }
+        changes.put(key(number), row);
+        Verdict::Nodes(number)
     }
 
     fn boot(&mut self, asked: &Boot, changes: &mut Changes) -> Verdict {
@@ -186,6 +135,9 @@ impl Meta {
         let nonce = asked.nonce.clone();
         if !node.uuid.is_empty() && node.uuid != asked.uuid {
             return Verdict::Stranger { node: asked.node, nonce, uuid: node.uuid.clone() };
+        }
+        if node.office() != Office::Full {
+            return Verdict::NoBoot { node: asked.node, nonce, office: node.office() };
         }
         let repeated = node.nonce == asked.nonce && node.boot > 0 && node.closed < node.boot;
         if !repeated {
@@ -222,9 +174,53 @@ impl Meta {
         self.founding.as_ref()
     }
 
-    /// The nodes that ever had a boot, by number.
+    /// All nodes that there ever were, by number.
     pub fn nodes(&self) -> impl Iterator<Item = (u64, &Node)> {
         self.nodes.iter().map(|(number, node)| (*number, node))
+    }
+
+    /// One node.
+    pub fn node(&self, number: u64) -> Option<&Node> {
+        self.nodes.get(&number)
+    }
+
+    /// The node with this UUID.
+    pub fn by_uuid(&self, uuid: &str) -> Option<(u64, &Node)> {
+        self.nodes().find(|(_, node)| node.uuid == uuid)
+    }
+
+    /// The highest number that a node ever had.
+    fn highest(&self) -> u64 {
+        self.nodes.keys().last().copied().unwrap_or_default()
+    }
+
+    /// Whether a node that asks can be taken in.
+    ///
+    /// # Errors
+    /// Why it never will be.
+    pub fn may_join(&self, join: &Join) -> Result<(), String> {
+        match self.by_uuid(&join.uuid) {
+            Some((number, row)) if row.office() == Office::Removed => {
+                return Err(format!(
+                    "it was node {number} and was removed; start it with an empty directory"
+                ));
+            }
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        match self.nodes.get(&join.node) {
+            Some(other) => Err(format!(
+                "number {} belongs to another directory ({}), and what that one had acknowledged is not here; an empty \
+                 directory joins as a new node: leave --node-id out, or give a number above {}",
+                join.node,
+                other.uuid,
+                self.highest()
+            )),
+            None if join.node > 0 && join.node <= self.highest() => {
+                Err(format!("number {} is not above {}, the highest so far", join.node, self.highest()))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Whether a boot was closed, here or by a later one.
@@ -240,61 +236,4 @@ fn key(node: u64) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn boot(uuid: &str, nonce: &str) -> MetaKind {
-        let (version, address) = ("1".to_owned(), "a:1".to_owned());
-        MetaKind::Boot(Boot { node: 2, uuid: uuid.to_owned(), version, nonce: nonce.to_owned(), address })
-    }
-
-    fn granted(verdict: &Verdict) -> u64 {
-        let Verdict::Granted { boot, .. } = verdict else { panic!("{verdict:?}") };
-        *boot
-    }
-
-    #[test]
-    fn a_boot_is_granted_once_and_closes_the_one_before() {
-        let (mut meta, mut changes) = (Meta::default(), Changes::default());
-        assert_eq!(granted(&meta.apply(&boot("u", "first"), &mut changes)), 1);
-        assert_eq!(granted(&meta.apply(&boot("u", "first"), &mut changes)), 1);
-        assert!(!meta.is_closed(2, 1));
-        assert_eq!(granted(&meta.apply(&boot("u", "second"), &mut changes)), 2);
-        assert!(meta.is_closed(2, 1) && !meta.is_closed(2, 2));
-        let late = meta.apply(&MetaKind::Renew(Renew { node: 2, boot: 1 }), &mut changes);
-        assert_eq!(late, Verdict::Late(Renew { node: 2, boot: 1 }));
-    }
-
-    #[test]
-    fn a_closed_boot_is_not_renewed_and_not_granted_again() {
-        let (mut meta, mut changes) = (Meta::default(), Changes::default());
-        meta.apply(&boot("u", "first"), &mut changes);
-        let lapse = Lapse { node: 2, boot: 1 };
-        assert_eq!(meta.apply(&MetaKind::Lapse(lapse), &mut changes), Verdict::Closed(lapse));
-        assert_eq!(meta.apply(&MetaKind::Lapse(lapse), &mut changes), Verdict::Done);
-        let renew = Renew { node: 2, boot: 1 };
-        assert_eq!(meta.apply(&MetaKind::Renew(renew), &mut changes), Verdict::Late(renew));
-        assert_eq!(granted(&meta.apply(&boot("u", "first"), &mut changes)), 2);
-    }
-
-    #[test]
-    fn a_number_belongs_to_one_directory() {
-        let (mut meta, mut changes) = (Meta::default(), Changes::default());
-        meta.apply(&boot("u", "first"), &mut changes);
-        let verdict = meta.apply(&boot("other", "second"), &mut changes);
-        assert!(matches!(verdict, Verdict::Stranger { node: 2, .. }), "{verdict:?}");
-        assert!(!meta.is_closed(2, 1));
-    }
-
-    #[test]
-    fn rows_come_back() {
-        let (mut meta, mut changes) = (Meta::default(), Changes::default());
-        meta.apply(&boot("u", "first"), &mut changes);
-        meta.apply(&MetaKind::Lapse(Lapse { node: 2, boot: 1 }), &mut changes);
-        let mut again = Meta::default();
-        for (key, value) in changes.rows {
-            assert!(again.load(&key, &value.expect("nothing was deleted")));
-        }
-        assert_eq!(again.nodes, meta.nodes);
-    }
-}
+mod tests;

@@ -25,10 +25,15 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn open(address: SocketAddr, version: u8) -> Self {
-        let stream = TcpStream::connect(address).expect("it listens");
+        Self::try_open(address, version).expect("it listens")
+    }
+
+    /// Where nobody may listen.
+    pub(crate) fn try_open(address: SocketAddr, version: u8) -> Option<Self> {
+        let stream = TcpStream::connect(address).ok()?;
         stream.set_nodelay(true).expect("a socket");
         stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
-        Self { stream, version, input: Vec::new(), taken: 0 }
+        Some(Self { stream, version, input: Vec::new(), taken: 0 })
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {

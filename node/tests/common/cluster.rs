@@ -22,6 +22,8 @@ static TURN: Mutex<()> = Mutex::new(());
 pub(crate) struct Cluster {
     homes: Vec<Home>,
     pub(crate) links: Vec<String>,
+    /// The links of those that found it.
+    seeds: String,
     nodes: Vec<Option<Node>>,
     args: Vec<String>,
     /// Dropped last, when no node runs any more.
@@ -31,9 +33,11 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Folders and addresses; nothing runs. `args` go to every node.
     pub(crate) fn new(number: usize, args: &[&str]) -> Self {
+        let links = link_addresses(number);
         Self {
             homes: (0..number).map(|_| Home::new()).collect(),
-            links: link_addresses(number),
+            seeds: links.join(","),
+            links,
             nodes: (0..number).map(|_| None).collect(),
             args: args.iter().map(ToString::to_string).collect(),
             _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner),
@@ -65,8 +69,33 @@ impl Cluster {
 
     /// The arguments of a node, without its addresses for clients.
     pub(crate) fn args(&self, number: usize) -> Vec<String> {
-        let own = ["--seeds", &self.links.join(","), "--cluster", &self.links[number]].map(str::to_owned);
+        let own = ["--seeds", &self.seeds, "--cluster", &self.links[number]].map(str::to_owned);
         own.into_iter().chain(self.args.iter().cloned()).collect()
+    }
+
+    /// Another node, which joins by the same command line and serves then.
+    pub(crate) fn join(&mut self) -> usize {
+        let number = self.homes.len();
+        self.homes.push(Home::new());
+        self.homes[number].configure("session_groups = 2\nworkers = 1\n");
+        self.links.extend(link_addresses(1));
+        self.nodes.push(None);
+        self.start(number);
+        number
+    }
+
+    /// Starts a node again with an empty disk.
+    pub(crate) fn wipe(&mut self, number: usize) {
+        self.homes[number] = Home::new();
+        self.homes[number].configure("session_groups = 2\nworkers = 1\n");
+        self.start(number);
+    }
+
+    /// Waits until a node has ended by itself, and returns what it said.
+    pub(crate) fn ended(&mut self, number: usize) -> String {
+        let mut node = self.nodes[number].take().expect("it runs");
+        node.exit();
+        node.trace.text()
     }
 
     pub(crate) fn spawn(&mut self, number: usize) -> &mut Node {

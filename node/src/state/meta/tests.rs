@@ -1,0 +1,116 @@
+//! Boots, leases, and nodes that come and go.
+
+use super::*;
+
+fn boot(uuid: &str, nonce: &str) -> MetaKind {
+    let (version, address) = ("1".to_owned(), "a:1".to_owned());
+    MetaKind::Boot(Boot { node: 2, uuid: uuid.to_owned(), version, nonce: nonce.to_owned(), address })
+}
+
+fn granted(verdict: &Verdict) -> u64 {
+    let Verdict::Granted { boot, .. } = verdict else { panic!("{verdict:?}") };
+    *boot
+}
+
+#[test]
+fn a_boot_is_granted_once_and_closes_the_one_before() {
+    let (mut meta, mut changes) = (Meta::default(), Changes::default());
+    assert_eq!(granted(&meta.apply(&boot("u", "first"), &mut changes)), 1);
+    assert_eq!(granted(&meta.apply(&boot("u", "first"), &mut changes)), 1);
+    assert!(!meta.is_closed(2, 1));
+    assert_eq!(granted(&meta.apply(&boot("u", "second"), &mut changes)), 2);
+    assert!(meta.is_closed(2, 1) && !meta.is_closed(2, 2));
+    let late = meta.apply(&MetaKind::Renew(Renew { node: 2, boot: 1 }), &mut changes);
+    assert_eq!(late, Verdict::Late(Renew { node: 2, boot: 1 }));
+}
+
+#[test]
+fn a_closed_boot_is_not_renewed_and_not_granted_again() {
+    let (mut meta, mut changes) = (Meta::default(), Changes::default());
+    meta.apply(&boot("u", "first"), &mut changes);
+    let lapse = Lapse { node: 2, boot: 1 };
+    assert_eq!(meta.apply(&MetaKind::Lapse(lapse), &mut changes), Verdict::Closed(lapse));
+    assert_eq!(meta.apply(&MetaKind::Lapse(lapse), &mut changes), Verdict::Done);
+    let renew = Renew { node: 2, boot: 1 };
+    assert_eq!(meta.apply(&MetaKind::Renew(renew), &mut changes), Verdict::Late(renew));
+    assert_eq!(granted(&meta.apply(&boot("u", "first"), &mut changes)), 2);
+}
+
+#[test]
+fn a_number_belongs_to_one_directory() {
+    let (mut meta, mut changes) = (Meta::default(), Changes::default());
+    meta.apply(&boot("u", "first"), &mut changes);
+    let verdict = meta.apply(&boot("other", "second"), &mut changes);
+    assert!(matches!(verdict, Verdict::Stranger { node: 2, .. }), "{verdict:?}");
+    assert!(!meta.is_closed(2, 1));
+}
+
+#[test]
+fn rows_come_back() {
+    let (mut meta, mut changes) = (Meta::default(), Changes::default());
+    meta.apply(&boot("u", "first"), &mut changes);
+    meta.apply(&MetaKind::Lapse(Lapse { node: 2, boot: 1 }), &mut changes);
+    let mut again = Meta::default();
+    for (key, value) in changes.rows {
+        assert!(again.load(&key, &value.expect("nothing was deleted")));
+    }
+    assert_eq!(again.nodes, meta.nodes);
+}
+
+fn founded(numbers: &[u64]) -> Meta {
+    let (mut meta, mut changes) = (Meta::default(), Changes::default());
+    let founder = |number: &u64| holdfast_cluster::Member {
+        node: *number,
+        uuid: format!("u{number}"),
+        address: format!("a:{number}"),
+    };
+    let founders = numbers.iter().map(founder).collect();
+    meta.apply(&MetaKind::Found(Founding { founders, ..Founding::default() }), &mut changes);
+    meta
+}
+
+fn join(uuid: &str, node: u64) -> MetaKind {
+    MetaKind::Join(Join { uuid: uuid.to_owned(), node, address: "a:9".to_owned() })
+}
+
+#[test]
+fn a_number_is_given_once_and_above_all_before_it() {
+    let (mut meta, mut changes) = (founded(&[1, 2, 3]), Changes::default());
+    assert_eq!(meta.apply(&join("new", 0), &mut changes), Verdict::Nodes(4));
+    assert_eq!(meta.apply(&join("new", 0), &mut changes), Verdict::Done, "asking again changes nothing");
+    assert_eq!(meta.by_uuid("new").map(|(number, _)| number), Some(4));
+    assert_eq!(meta.apply(&MetaKind::Remove(Remove { node: 4 }), &mut changes), Verdict::Nodes(4));
+    assert_eq!(meta.apply(&join("newer", 0), &mut changes), Verdict::Nodes(5), "not the one that went");
+    assert_eq!(meta.apply(&join("newest", 9), &mut changes), Verdict::Nodes(9));
+    assert_eq!(meta.apply(&join("late", 7), &mut changes), Verdict::Done, "below the highest");
+}
+
+#[test]
+fn an_empty_directory_does_not_get_an_old_number() {
+    let (mut meta, mut changes) = (founded(&[1, 2, 3]), Changes::default());
+    assert_eq!(meta.apply(&join("wiped", 2), &mut changes), Verdict::Done);
+    let asked = Join { uuid: "wiped".to_owned(), node: 2, address: String::new() };
+    let why = meta.may_join(&asked).expect_err("it is taken");
+    assert!(why.contains("u2") && why.contains("above 3"), "{why}");
+    meta.apply(&join("new", 0), &mut changes);
+    meta.apply(&MetaKind::Remove(Remove { node: 4 }), &mut changes);
+    let asked = Join { uuid: "new".to_owned(), node: 0, address: String::new() };
+    let why = meta.may_join(&asked).expect_err("it was removed");
+    assert!(why.contains("was removed"), "{why}");
+}
+
+#[test]
+fn who_drains_has_no_boot_until_it_takes_its_part_again() {
+    let (mut meta, mut changes) = (Meta::default(), Changes::default());
+    meta.apply(&boot("u", "first"), &mut changes);
+    assert_eq!(meta.apply(&MetaKind::Drain(Drain { node: 2, on: true }), &mut changes), Verdict::Nodes(2));
+    assert!(meta.is_closed(2, 1));
+    let refused = meta.apply(&boot("u", "second"), &mut changes);
+    assert!(matches!(refused, Verdict::NoBoot { node: 2, office: Office::Draining, .. }), "{refused:?}");
+    meta.apply(&MetaKind::Drain(Drain { node: 2, on: false }), &mut changes);
+    assert_eq!(granted(&meta.apply(&boot("u", "third"), &mut changes)), 2);
+    meta.apply(&MetaKind::Remove(Remove { node: 2 }), &mut changes);
+    assert_eq!(meta.apply(&MetaKind::Drain(Drain { node: 2, on: false }), &mut changes), Verdict::Done);
+    let refused = meta.apply(&boot("u", "fourth"), &mut changes);
+    assert!(matches!(refused, Verdict::NoBoot { office: Office::Removed, .. }), "{refused:?}");
+}
