@@ -87,7 +87,10 @@ impl Fleet {
         let proxy = (plan.proxied && plan.nodes > 1).then(|| Proxy::start(&real, seed)).transpose()?;
         let known = proxy.as_ref().map_or(real.as_slice(), Proxy::fronts).to_vec();
         let seeds = known[..plan.nodes].iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",");
-        let seeds = if plan.nodes > 1 { vec!["--seeds".to_owned(), seeds] } else { Vec::new() };
+        // Everybody votes everywhere, so that any minority of the nodes may be away.
+        let replicas = plan.nodes.max(3).to_string();
+        let seeds = ["--seeds".to_owned(), seeds, "--replicas".to_owned(), replicas];
+        let seeds = if plan.nodes > 1 { seeds.to_vec() } else { Vec::new() };
         let mut nodes = Vec::new();
         for (index, ports) in ports.into_iter().enumerate() {
             let (mqtt, http) = (ports.mqtt, Some(ports.http));
