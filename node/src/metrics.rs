@@ -16,7 +16,7 @@ mod process;
 
 mod table;
 
-pub use cluster::{Direction, GroupKind, Standing, Traffic, set_peer, set_standing};
+pub use cluster::{Direction, GroupKind, Standing, Traffic, forget_peer, set_peer, set_standing};
 pub use counter::{Closed, Connect, Counters, Dropped};
 pub use table::{METRICS, Metric, Sort};
 

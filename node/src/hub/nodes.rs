@@ -15,6 +15,7 @@ use super::boarding::command;
 use super::machine::Machines;
 use super::tag::Tag;
 use crate::admin::{NodeDeed, NodeRefusal, NodeReply};
+use crate::metrics::forget_peer;
 use crate::route::META;
 use crate::state::meta::{Drain, Join, MetaKind, Office, Remove};
 
@@ -89,6 +90,8 @@ impl Hub {
         let peers: Vec<Peer> =
             peers.into_iter().map(|(node, address)| Peer { node: NodeId::new(node), address }).collect();
         if peers != self.nodes.peers {
+            let gone = self.nodes.peers.iter().filter(|old| peers.iter().all(|peer| peer.node != old.node));
+            gone.for_each(|old| forget_peer(old.node));
             self.peers.set_others(peers.iter().map(|peer| peer.node).collect());
             self.nodes.peers.clone_from(&peers);
             self.net.set_peers(peers);

@@ -9,6 +9,7 @@ use crate::metrics::{
     GroupKind, Levels, PartitionLevels, Standing, set_levels, set_partition, set_peer, set_standing,
 };
 use crate::route::{META, Partition};
+use crate::state::meta::Office;
 use crate::state::partition::Messages;
 use crate::state::session::{Figures, Sessions};
 
@@ -48,8 +49,13 @@ impl Hub {
             proposals: self.proposals.all_open() as u64,
             ..Standing::default()
         };
-        for (node, _) in self.machines.meta.nodes() {
-            *if self.boarding.is_alive(node) { &mut standing.alive } else { &mut standing.dead } += 1;
+        for (node, row) in self.machines.meta.nodes() {
+            match row.office() {
+                Office::Removed => {}
+                Office::Draining => standing.draining += 1,
+                Office::Full if self.boarding.is_alive(node) => standing.alive += 1,
+                Office::Full => standing.dead += 1,
+            }
         }
         for group in Machines::groups(self.route) {
             standing.count(kind(group), self.leading.leader(group).is_some(), self.leading.leads(group));

@@ -1,5 +1,6 @@
 //! Figures of a node among others: what Raft says, who leads, how the ways to the other nodes are.
 
+use holdfast_log::NodeId;
 use std::collections::BTreeMap;
 
 use holdfast_cluster::link::{PeerFigures, SLOT_NAMES};
@@ -112,8 +113,10 @@ pub struct Standing {
     pub lease_seconds: Option<f64>,
     /// Nodes with a lease.
     pub alive: u64,
-    /// Nodes without one.
+    /// Nodes without one, that were not drained.
     pub dead: u64,
+    /// Nodes that were drained.
+    pub draining: u64,
     /// Groups without a leader that this node knows.
     pub leaderless: [u64; 3],
     /// Groups that this node leads.
@@ -138,11 +141,17 @@ pub fn set_standing(standing: &Standing) {
     }
     gauge!("holdfast_nodes", "state" => "alive").set(standing.alive as f64);
     gauge!("holdfast_nodes", "state" => "dead").set(standing.dead as f64);
+    gauge!("holdfast_nodes", "state" => "draining").set(standing.draining as f64);
     gauge!("holdfast_proposals_open").set(standing.proposals as f64);
     for (at, group) in GroupKind::LABELS.into_iter().enumerate() {
         gauge!("holdfast_groups_without_leader", "group" => group).set(standing.leaderless[at] as f64);
         gauge!("holdfast_groups_led", "group" => group).set(standing.led[at] as f64);
     }
+}
+
+/// Shows no way to a node any more: it belongs to the cluster no longer, and nobody should be told that it is away.
+pub fn forget_peer(node: NodeId) {
+    gauge!("holdfast_peer_up", "peer" => node.get().to_string()).set(f64::NAN);
 }
 
 /// Sets the series of the way to one other node.

@@ -96,7 +96,7 @@ pub const METRICS: &[Metric] = &[
         Unit::Seconds,
         "Time until this node stops serving unless it renews its lease; only among several nodes.",
     ),
-    level("holdfast_nodes", "Nodes of the cluster, by state (alive, dead) as this node knows it."),
+    level("holdfast_nodes", "Nodes of the cluster, by state (alive, dead, draining) as this node knows it."),
     level("holdfast_groups_led", "Groups that this node leads, by group (meta, session, partition)."),
     level("holdfast_groups_without_leader", "Groups without a leader that this node knows, by group."),
     total("holdfast_leader_changes_total", "Changes of the leader that this node has seen, by group."),
