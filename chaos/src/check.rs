@@ -21,6 +21,7 @@ mod retained_never_goes_back;
 mod session_present_is_honest;
 mod shared_loses_none;
 mod shared_once;
+mod state_machine_safety;
 mod will_once;
 
 pub use excerpt::{excerpt, lines};
@@ -50,7 +51,7 @@ pub struct Promise {
 }
 
 /// All promises.
-pub const PROMISES: [Promise; 17] = [
+pub const PROMISES: [Promise; 18] = [
     Promise {
         name: "acked_is_delivered",
         says: "each acknowledged message reached each durable subscriber that was subscribed before it",
@@ -123,7 +124,7 @@ pub const PROMISES: [Promise; 17] = [
     },
     Promise {
         name: "election_safety",
-        says: "a partition has at most one leader in a term",
+        says: "a group has at most one leader in a term",
         check: election_safety::check,
     },
     Promise {
@@ -135,6 +136,11 @@ pub const PROMISES: [Promise; 17] = [
         name: "log_matching",
         says: "what two nodes hold of one log is the same, and what is committed is the same on all",
         check: log_matching::check,
+    },
+    Promise {
+        name: "state_machine_safety",
+        says: "replicas that have applied the same have derived the same",
+        check: state_machine_safety::check,
     },
 ];
 

@@ -169,6 +169,51 @@ pub enum What {
         /// Whether the node knew that it is committed.
         committed: bool,
     },
+    /// A node has begun to send as the leader of a group. Seen from inside the broker.
+    Led {
+        /// The node, counted from 0.
+        node: u16,
+        /// The group.
+        group: u32,
+        /// The term.
+        term: u64,
+        /// What it has where something is known to be committed: index, and term of the entry if it has one. What it
+        /// has cut off is not named.
+        holds: Vec<(u64, Option<u64>)>,
+    },
+    /// A node knows that an entry is committed. Seen from inside the broker.
+    Known {
+        /// The node, counted from 0.
+        node: u16,
+        /// The group.
+        group: u32,
+        /// The term that the node is in.
+        term: u64,
+        /// Index of the entry.
+        index: u64,
+        /// Term of the entry.
+        of: u64,
+    },
+    /// What a node has derived from the log of a group. Seen from inside the broker.
+    Derived {
+        /// The node, counted from 0.
+        node: u16,
+        /// The group.
+        group: u32,
+        /// Everything up to here is applied.
+        index: u64,
+        /// Checksum of what came of it.
+        sum: u32,
+    },
+    /// A connection that lost its session to another node at this time is served on. Seen from inside the broker.
+    Overdue {
+        /// Number of the connection.
+        connection: u64,
+        /// The node, counted from 0.
+        node: u16,
+        /// When it lost its session.
+        since: Duration,
+    },
 }
 
 /// What a node says of one partition.

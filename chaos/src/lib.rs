@@ -16,6 +16,7 @@ pub mod fleet;
 pub mod proxy;
 pub mod check;
 pub mod history;
+mod rows;
 pub mod broker;
 pub mod client;
 mod http;

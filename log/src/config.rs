@@ -48,6 +48,19 @@ pub struct Config {
     /// place. Default 4 MiB, which is 80 MiB a second; 1 or more. Less lets replicas that catch up take
     /// longer and disturb the others less. One chunk may go over it, and the next ticks pay for that.
     pub bulk_bytes_per_tick: u64,
+    /// Raft is broken on purpose, to see a checker fail. Default none; looked at only where debug assertions are on.
+    pub sabotage: Option<Sabotage>,
+}
+
+/// A rule of Raft that is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// A replica gives its vote to every candidate of a term.
+    VoteTwice,
+    /// A replica votes for candidates that lack what it has.
+    VoteBlindly,
+    /// A replica does not look whether an append fits to what it has.
+    AppendBlindly,
 }
 
 impl Default for Config {
@@ -67,6 +80,7 @@ impl Default for Config {
             keep_bytes: 64 * MIB,
             chunk_bytes: MIB,
             bulk_bytes_per_tick: 4 * MIB,
+            sabotage: None,
         }
     }
 }

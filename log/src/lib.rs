@@ -37,7 +37,7 @@ mod id;
 
 pub use bulk::{Bulk, BulkError};
 pub use committed::Committed;
-pub use config::Config;
+pub use config::{Config, Sabotage};
 pub use effects::{Effects, ReadReady, Role};
 pub use engine::{Engine, Figures, Flush, Flushed};
 pub use entry::Entry;

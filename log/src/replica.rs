@@ -14,6 +14,7 @@ mod admit;
 mod change;
 mod status;
 mod peers;
+mod sabotage;
 mod storage;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use bytes::Bytes;
 use raft::eraftpb::{self, MessageType};
 use raft::{ProgressState, RawNode, Ready, SnapshotStatus, StateRole};
 
-use crate::config::Config;
+use crate::config::{Config, Sabotage};
 use crate::effects::{Effects, ReadReady, Role};
 use crate::error::LogError;
 use crate::group::{Contacts, GroupSpec};
@@ -68,6 +69,7 @@ pub(crate) struct Replica {
     durable: Index,
     /// The members have changed, and no record says so yet.
     shifted: bool,
+    sabotage: Option<Sabotage>,
 }
 
 struct Turn {
@@ -134,6 +136,7 @@ impl Replica {
             uncommitted_max: config.uncommitted_bytes_max,
             shared: Index::default(),
             taking: BTreeMap::new(),
+            sabotage: config.sabotage,
         };
         replica.pin_timeout();
         Ok(replica)
@@ -191,6 +194,7 @@ impl Replica {
             (metadata.index, metadata.term) = (index.get(), term.get());
             metadata.set_conf_state(self.raft.raft.prs().conf().to_conf_state());
         }
+        self.spoil(&mut raft);
         let _refused = self.raft.step(raft);
         self.pin_timeout();
         None

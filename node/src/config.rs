@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod check;
+mod fault;
 mod layers;
 
 mod file;
@@ -17,6 +18,7 @@ mod key;
 mod mistake;
 mod value;
 
+pub use fault::Fault;
 pub use key::{KEYS, Key};
 pub use mistake::{Mistake, Mistakes, Origin};
 pub use value::Kind;
@@ -215,13 +217,6 @@ pub enum Fsync {
     Always,
     /// A power cut loses messages that were acknowledged.
     UnsafeNone,
-}
-
-/// A fault put in on purpose, to see a checker fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// A message is acknowledged before it is on the disk.
-    AckBeforeSync,
 }
 
 impl Config {

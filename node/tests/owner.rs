@@ -61,6 +61,7 @@ impl Desk {
             subscriptions_max: 10,
             outstanding_bytes_max: 1 << 20,
             share_window: 64,
+            fault: None,
         };
         let mut worker = Worker::new(place, Arc::new(settings), Tally::new(Counters::new()));
         let key = worker.accept("127.0.0.1:9".parse().expect("an address"));

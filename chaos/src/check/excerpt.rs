@@ -38,10 +38,22 @@ pub fn excerpt(history: &History, witness: &str, most: usize) -> Vec<String> {
 
 /// Everything that clients and storm did, one event a line, without what only nodes said.
 pub fn lines(history: &History) -> impl Iterator<Item = String> {
-    let told =
-        |event: &&Event| !matches!(event.what, What::View(_) | What::Logged { .. } | What::Entry { .. });
+    let told = |event: &&Event| !is_inside(&event.what);
     let line = |event: &Event| format!("{:.6} {}", event.at.as_secs_f64(), words(history, &event.what));
     history.events.iter().filter(told).map(line)
+}
+
+/// What only nodes said.
+fn is_inside(what: &What) -> bool {
+    matches!(
+        what,
+        What::View(_)
+            | What::Logged { .. }
+            | What::Entry { .. }
+            | What::Led { .. }
+            | What::Known { .. }
+            | What::Derived { .. }
+    )
 }
 
 /// How much an event is to the point: 0 is most.
@@ -71,7 +83,10 @@ fn speaks_of(history: &History, witness: &str, what: &What) -> bool {
         What::View(view) => witness.starts_with(&format!("partition {} ", view.partition)),
         What::Weather(weather) => !weather.starts_with("a reader"),
         What::Killed(_) | What::Struck(_) | What::Isolated(_) | What::Rejoined(_) | What::Room(_) => true,
-        What::Reused { .. } | What::Broken { .. } => true,
+        What::Reused { .. } | What::Broken { .. } | What::Overdue { .. } => true,
+        What::Led { group, .. } | What::Known { group, .. } | What::Derived { group, .. } => {
+            witness.starts_with(&format!("group {group} "))
+        }
         What::Subscribed { .. } | What::Entry { .. } | What::Logged { .. } => false,
     }
 }

@@ -27,6 +27,12 @@ fn inside(history: &History) -> Vec<String> {
                     ));
                 }
             }
+            What::Overdue { connection, node, since } => broken.push(format!(
+                "connection {connection} of node {} lost its session at {:.4} s and is served on at {:.4} s",
+                node + 1,
+                since.as_secs_f64(),
+                event.at.as_secs_f64()
+            )),
             What::Closed { client, connection } if owners.get(client.as_str()) == Some(connection) => {
                 owners.remove(client.as_str());
             }

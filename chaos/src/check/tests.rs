@@ -294,6 +294,31 @@ fn qos_0_twice_is_seen_and_out_of_order_only_within_a_connection() {
 }
 
 #[test]
+fn qos_0_comes_again_only_where_a_session_is_new_or_has_moved() {
+    let again = |clean: bool, between: What| {
+        let mut history = good();
+        history.publishers[0].qos = 0;
+        history.subscribers[0].clean = clean;
+        history.clients = vec![history.subscribers[0].name.clone()];
+        let came = deliver(0, message(0, 0, 9));
+        for what in [at(1, 0), came.clone(), between, came] {
+            push(&mut history.events, what);
+        }
+        let twice = |violation: &Violation| {
+            violation.promise == "qos0_once" && violation.witness.contains("#9 of plain")
+        };
+        all(&history).into_iter().filter(twice).count()
+    };
+    assert_eq!([again(true, at(1, 0)), again(true, at(2, 0))], [1, 0]);
+    assert_eq!([again(false, at(2, 0)), again(false, at(2, 1))], [1, 0]);
+}
+
+/// An answer on this connection to this node.
+fn at(connection: u64, node: u16) -> What {
+    What::Served { client: 0, connection, node, began: Duration::ZERO }
+}
+
+#[test]
 fn a_message_that_two_members_of_an_exact_group_get_is_seen() {
     let to = |subscriber, publisher| deliver(subscriber, message(publisher, 0, 1));
     let sent = |publisher| What::Sent(message(publisher, 0, 1));
@@ -340,6 +365,31 @@ fn logs_that_differ_are_seen() {
     only(&logs(entry(0, 2, 1, true), entry(1, 2, 9, true)), "log_matching");
     only(&logs(entry(0, 2, 1, true), entry(1, 3, 9, true)), "log_matching");
     assert_eq!(logs(entry(0, 2, 1, true), entry(1, 3, 9, false)), [], "what is not committed may go");
+}
+
+#[test]
+fn a_second_leader_and_one_that_lacks_an_entry_are_seen_from_inside() {
+    let led = |node, term, has| What::Led { node, group: 7, term, holds: vec![(3, has)] };
+    let known = What::Known { node: 0, group: 7, term: 2, index: 3, of: 1 };
+    only(&cluster(vec![led(0, 2, None), led(1, 2, None)]), "election_safety");
+    assert_eq!(cluster(vec![led(0, 2, None), led(1, 3, None)]), []);
+    only(&cluster(vec![known.clone(), led(1, 3, None)]), "leader_completeness");
+    only(&cluster(vec![known.clone(), led(1, 3, Some(2))]), "leader_completeness");
+    assert_eq!(cluster(vec![known.clone(), led(1, 3, Some(1))]), []);
+    assert_eq!(cluster(vec![known, led(1, 1, None)]), [], "it was elected before");
+}
+
+#[test]
+fn replicas_that_derived_something_else_are_seen() {
+    let derived = |node, index, sum| What::Derived { node, group: 7, index, sum };
+    only(&cluster(vec![derived(0, 3, 1), derived(1, 3, 2)]), "state_machine_safety");
+    assert_eq!(cluster(vec![derived(0, 3, 1), derived(1, 4, 2), derived(2, 3, 1)]), []);
+}
+
+#[test]
+fn a_connection_that_outlives_its_lease_is_seen() {
+    let overdue = What::Overdue { connection: 4, node: 1, since: Duration::ZERO };
+    only(&cluster(vec![overdue]), "one_owner");
 }
 
 #[test]

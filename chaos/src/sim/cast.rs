@@ -26,7 +26,7 @@ const MORTALS: [(&str, u32, bool); 3] =
 /// A subscriber: name, filters, QoS, Share Name, clean.
 type Part = (&'static str, &'static [&'static str], u8, Option<&'static str>, bool);
 
-const SUBSCRIBERS: [Part; 11] = [
+const SUBSCRIBERS: [Part; 14] = [
     ("sub-exact-q1", &["plain/0/0", "plain/1/1"], 1, None, false),
     ("sub-exact-q2", &["plain/0/1", "kept/0/0"], 2, None, false),
     ("sub-all-q2", &["#"], 2, None, false),
@@ -38,10 +38,15 @@ const SUBSCRIBERS: [Part; 11] = [
     ("member-0", &["plain/#"], 1, Some("crew"), false),
     ("member-1", &["plain/#"], 1, Some("crew"), false),
     ("member-2", &["plain/#"], 2, Some("crew"), false),
+    ("guard-0", &["plain/#"], 2, Some("guard"), false),
+    ("guard-1", &["plain/#"], 2, Some("guard"), false),
+    ("guard-2", &["plain/#"], 2, Some("guard"), false),
 ];
+/// So many of them take part where there is one node.
+const SUBSCRIBERS_OF_ONE: usize = 11;
 
 /// Names, and what they are made for.
-pub(super) fn facts() -> History {
+pub(super) fn facts(nodes: usize) -> History {
     let mut topics: Vec<String> = (0..PLAIN_TOPICS).map(|t| format!("plain/{}/{}", t % 2, t / 2)).collect();
     topics.extend(["kept/0/0".to_owned(), "kept/1/0".to_owned()]);
     topics.extend(MORTALS.iter().map(|(name, ..)| format!("will/{name}")));
@@ -50,7 +55,8 @@ pub(super) fn facts() -> History {
     let mut publishers: Vec<_> =
         PUBLISHERS.iter().map(|(name, qos, retain, _)| publisher(name, *qos, *retain, false)).collect();
     publishers.extend(MORTALS.iter().map(|(name, ..)| publisher(name, 2, false, true)));
-    let subscribers = SUBSCRIBERS.iter().map(|(name, filters, qos, group, clean)| SubscriberFacts {
+    let count = if nodes > 1 { SUBSCRIBERS.len() } else { SUBSCRIBERS_OF_ONE };
+    let subscribers = SUBSCRIBERS[..count].iter().map(|(name, filters, qos, group, clean)| SubscriberFacts {
         name: (*name).to_owned(),
         filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
         qos: *qos,
@@ -90,15 +96,6 @@ pub(super) fn clients(facts: &History, refused: bool, seed: &mut Seed) -> Vec<Cl
         client.pings = seed.below(4) == 0;
     }
     clients
-}
-
-/// Members of shared subscriptions stay away: over several nodes these are not simulated yet.
-pub(super) fn send_groups_away(facts: &History, clients: &mut [Client]) {
-    for client in clients {
-        let Role::Subscriber(_) = client.role else { continue };
-        let member = facts.subscribers.iter().any(|one| one.name == client.name && one.group.is_some());
-        client.retired = member;
-    }
 }
 
 /// A clean client that reads what is retained.

@@ -61,6 +61,8 @@ pub(super) struct Client {
     /// It never comes back.
     pub(super) retired: bool,
     ping_at: u64,
+    /// When it said CONNECT on this connection.
+    asked: Duration,
     read: Vec<u8>,
 }
 
@@ -81,6 +83,7 @@ impl Client {
             back_at: 0,
             retired: false,
             ping_at: 0,
+            asked: Duration::ZERO,
             read: Vec::new(),
         }
     }
@@ -89,6 +92,7 @@ impl Client {
     pub(super) fn connect(&mut self, link: u64, recorder: &mut Recorder) -> Vec<u8> {
         self.link = Some(link);
         (self.online, self.goodbye) = (false, false);
+        self.asked = recorder.at();
         self.read.clear();
         let connect = Connect {
             level: self.level,
@@ -163,12 +167,13 @@ impl Client {
         match *packet {
             Packet::Connack { code: 0, session_present, .. } => {
                 self.online = true;
+                recorder.served(self.asked);
                 if !self.clean {
                     recorder.record(What::Connected { client: self.name.clone(), session_present });
                 }
                 match &mut self.role {
-                    Role::Publisher(role) => role.on_connected(session_present, out),
-                    Role::Subscriber(role) => role.on_connected(session_present, out),
+                    Role::Publisher(role) => role.on_connected(session_present, out, recorder),
+                    Role::Subscriber(role) => role.on_connected(session_present, out, recorder),
                     Role::Reader { asked, .. } => {
                         wire::subscribe(out, self.level, 1, &[(READER_FILTER, 1)]);
                         *asked = recorder.record(What::Weather("a reader asks"));

@@ -24,6 +24,8 @@ struct Weather {
     /// Microseconds of a sync.
     sync_micros: u64,
     full: bool,
+    /// Writes to the log since the last sync.
+    unsynced: usize,
 }
 
 /// A [`MemoryStore`] under weather.
@@ -34,13 +36,15 @@ pub(super) struct SimDisk {
     /// Microseconds that the node has to wait for syncs, where others go on meanwhile.
     owed: AtomicU64,
     weather: Mutex<Weather>,
+    /// It says that it has synced, and has not.
+    lies: bool,
 }
 
 impl SimDisk {
-    /// `time`: the whole world waits for this disk.
-    pub(super) fn new(time: Option<Arc<Time>>) -> SimDisk {
+    /// `time`: the whole world waits for this disk. `lies`: nothing is ever synced.
+    pub(super) fn new(time: Option<Arc<Time>>, lies: bool) -> SimDisk {
         let (store, weather) = (MemoryStore::new(), Mutex::new(Weather::default()));
-        SimDisk { store, time, owed: AtomicU64::new(0), weather }
+        SimDisk { store, time, owed: AtomicU64::new(0), weather, lies }
     }
 
     /// Microseconds of syncs since the last call of [`SimDisk::pay`].
@@ -77,10 +81,12 @@ impl SimDisk {
         self.with(|weather| weather.failed || weather.cut_after.is_some())
     }
 
-    /// Power goes and comes back; `kept` unsynced writes have reached the disk.
-    pub(super) fn power_cut(&self, kept: usize) {
+    /// Power goes and comes back; `kept` unsynced writes have reached the disk. Whether something was lost.
+    pub(super) fn power_cut(&self, kept: usize) -> bool {
+        let unsynced = self.with(|weather| std::mem::take(&mut weather.unsynced));
         self.store.crash(kept);
         self.with(|weather| (weather.cut_after, weather.half, weather.failed) = (None, false, false));
+        unsynced > kept
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Weather) -> T) -> T {
@@ -125,7 +131,13 @@ impl Store for SimDisk {
                 None => drop(self.owed.fetch_add(micros, Ordering::Relaxed)),
             }
         }
-        self.write(|store| store.write_log(batch, sync))
+        let sync = sync && !self.lies;
+        self.with(|weather| weather.unsynced += 1);
+        self.write(|store| store.write_log(batch, sync))?;
+        if sync {
+            self.with(|weather| weather.unsynced = 0);
+        }
+        Ok(())
     }
 
     fn write_state(&self, batch: &Batch) -> Result<(), StoreError> {
@@ -133,6 +145,9 @@ impl Store for SimDisk {
     }
 
     fn flush_state(&self) -> Result<(), StoreError> {
+        if self.lies {
+            return Ok(());
+        }
         self.write(Store::flush_state)
     }
 

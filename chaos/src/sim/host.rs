@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use holdfast_node::config::Fault;
 use holdfast_node::log::Offset;
 
 use super::clock::{SimClock, Time};
@@ -19,6 +20,8 @@ pub(super) struct Host {
     pub(super) node: Option<Node>,
     /// When the node comes back, microseconds.
     pub(super) start_at: u64,
+    /// Its disk has no room.
+    pub(super) full: bool,
     /// Until then it stands still.
     pub(super) frozen_until: u64,
     /// Offsets up to which the log has been read, by partition.
@@ -31,10 +34,11 @@ pub(super) type Sum = (u16, u64, u32);
 impl Host {
     pub(super) fn new(build: Build, time: &Arc<Time>, ether: Option<(Arc<Ether>, usize)>) -> Host {
         let clock = Arc::new(SimClock::new(Arc::clone(time)));
-        let disk = Arc::new(SimDisk::new(ether.is_none().then(|| Arc::clone(time))));
+        let lies = Fault::NeverSync.is_in(build.fault);
+        let disk = Arc::new(SimDisk::new(ether.is_none().then(|| Arc::clone(time)), lies));
         let read_up_to = vec![0; usize::from(build.identity.partitions)];
         let ground = Ground { time: Arc::clone(time), clock, disk, ether };
-        Host { ground, build, node: None, start_at: 0, frozen_until: 0, read_up_to }
+        Host { ground, build, node: None, start_at: 0, full: false, frozen_until: 0, read_up_to }
     }
 
     /// From the disk to a node.

@@ -19,9 +19,10 @@ use holdfast_node::log::NodeId;
 
 use super::clock::Time;
 use super::disk::SimDisk;
-use super::raft::Elections;
+use super::raft::Leads;
 use crate::seed::Seed;
-use wire::{Slow, Wire};
+pub(super) use wire::Fate;
+use wire::{Parcel, Slow, Wire};
 
 /// Bytes of a frame in front of what is decoded.
 const LENGTH_BYTES: usize = 4;
@@ -65,7 +66,8 @@ struct State {
     inboxes: Vec<Vec<(u64, Item)>>,
     /// Connections so far.
     lives: u64,
-    elections: Elections,
+    leads: Leads,
+    fate: Fate,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -91,7 +93,8 @@ impl Ether {
             wires,
             inboxes: (0..nodes).map(|_| Vec::new()).collect(),
             lives: 0,
-            elections: Elections::default(),
+            leads: Leads::default(),
+            fate: Fate::default(),
         }))
     }
 
@@ -134,14 +137,24 @@ impl Ether {
     pub(super) fn cut(&self, from: usize, to: usize, until: u64) {
         let mut state = self.lock();
         let at = state.at(from, to);
-        state.wires[at].cut_until = until;
+        let cut_until = &mut state.wires[at].cut_until;
+        *cut_until = until.max(*cut_until);
     }
 
     /// From one node to another everything takes long for a while.
-    pub(super) fn slow(&self, (from, to): (usize, usize), until: u64, (least, more, loss): (u64, u64, u64)) {
+    pub(super) fn slow(&self, (from, to): (usize, usize), until: u64, delay: (u64, u64)) {
         let mut state = self.lock();
         let at = state.at(from, to);
-        state.wires[at].slow = Slow { until, least, more, loss };
+        state.wires[at].slow = Slow { until, least: delay.0, more: delay.1, ..Slow::default() };
+    }
+
+    /// From one node to another frames are lost for a while, or Raft's come twice, or out of order: so many in a
+    /// thousand.
+    pub(super) fn spoil(&self, (from, to): (usize, usize), until: u64, odds: (u64, u64, u64)) {
+        let mut state = self.lock();
+        let at = state.at(from, to);
+        let (loss, twice, astray) = odds;
+        state.wires[at].slow = Slow { until, least: 1_000, more: 1_000, loss, twice, astray };
     }
 
     /// Everything is well between all nodes.
@@ -188,9 +201,14 @@ impl Ether {
         inboxes.chain(wires).min()
     }
 
-    /// What was seen that no Raft group may do.
-    pub(super) fn violations(&self) -> Vec<String> {
-        self.lock().elections.take()
+    /// Who was seen to lead a group in a term, for the first time: node, group and term.
+    pub(super) fn leads(&self) -> Vec<(usize, u32, u64)> {
+        self.lock().leads.take()
+    }
+
+    /// What became of all frames so far.
+    pub(super) fn fate(&self) -> Fate {
+        self.lock().fate
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -294,14 +312,15 @@ impl State {
         if self.wires[self.at(to, from)].live == 0 {
             return Err(Unsent::Away);
         }
-        self.elections.saw(from, frame);
+        self.leads.saw(from, frame);
+        let of_raft = matches!(frame, Frame::Raft(_));
         let bytes = frame.encode().map_err(|_| Unsent::Large)?.slice(LENGTH_BYTES..);
         let at = self.at(from, to);
         let max = self.manners.lane_bytes_max;
-        let State { wires, seed, .. } = self;
+        let State { wires, seed, fate, .. } = self;
         // An end that the other one has given up sends into nothing.
         let lost = wires[at].live == 0;
-        wires[at].send(lane.slot(), bytes, (now, max, lost), seed)
+        wires[at].send(Parcel { slot: lane.slot(), bytes, of_raft }, (now, max, lost), seed, fate)
     }
 }
 

@@ -2,6 +2,7 @@
 //! its session to another node, which it may not have heard of, ends with the lease of its node at the latest.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::recorder::Recorder;
 use crate::history::What;
@@ -58,22 +59,14 @@ impl Owners {
         self.stale.values_mut().filter(|(at, _)| *at == host).for_each(|(_, since)| *since = now);
     }
 
-    /// A connection that should have ended by now, on a node that `runs`.
-    pub(super) fn overdue(
-        &self,
-        runs: impl Fn(usize) -> bool,
-        lease_micros: u64,
-        now: u64,
-    ) -> Option<String> {
+    /// Notes connections that should have ended by now, on nodes that run, once each.
+    pub(super) fn look(&mut self, runs: impl Fn(usize) -> bool, lease_micros: u64, to: &mut Recorder) {
+        let now = to.now();
         let late = |host: usize, since: u64| now > since + lease_micros + GRACE_MICROS && runs(host);
-        let late = self.stale.iter().find(|(_, (host, since))| late(*host, *since))?;
-        let (connection, (host, since)) = late;
-        let since = since / 1_000;
-        Some(format!(
-            "one owner: connection {connection} of node {} lost its session at {}.{:03} s and is served on",
-            host + 1,
-            since / 1_000,
-            since % 1_000
-        ))
+        let overdue = self.stale.extract_if(.., |_, (host, since)| late(*host, *since));
+        for (connection, (host, since)) in overdue {
+            let since = Duration::from_micros(since);
+            to.record(What::Overdue { connection, node: host as u16, since });
+        }
     }
 }

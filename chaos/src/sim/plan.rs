@@ -65,6 +65,7 @@ impl Build {
             retained_available: true,
             outstanding_bytes_max: [4_096, 1 << 20][seed.below(2) as usize],
             share_window: [1, 4, 64][seed.below(3) as usize],
+            fault,
         };
         let workers = 1 + seed.below(3) as u32;
         let (members, lease) = (Vec::new(), Duration::from_secs(6));

@@ -8,6 +8,7 @@
 //! without it, Publish goes out as new and Release is forgotten.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::recorder::Recorder;
 use crate::history::{Message, What};
@@ -27,6 +28,8 @@ struct Flight {
     packet_id: u16,
     message: Message,
     step: Step,
+    /// When it was sent last.
+    sent: Duration,
 }
 
 pub(super) struct Publisher {
@@ -63,10 +66,11 @@ impl Publisher {
         self.flights.is_empty()
     }
 
-    pub(super) fn on_connected(&mut self, session_present: bool, out: &mut Vec<u8>) {
+    pub(super) fn on_connected(&mut self, session_present: bool, out: &mut Vec<u8>, recorder: &mut Recorder) {
         if !session_present {
             self.flights.retain(|flight| flight.step == Step::Publish);
         }
+        self.flights.iter_mut().for_each(|flight| flight.sent = recorder.at());
         for flight in &self.flights {
             match flight.step {
                 Step::Publish => self.encode(flight, session_present, out),
@@ -83,6 +87,7 @@ impl Publisher {
             (Ack::Puback, Some(at)) if self.qos == 1 => {
                 if !refused {
                     recorder.record(What::Acked(self.flights[at].message));
+                    recorder.served(self.flights[at].sent);
                 }
                 self.flights.remove(at);
             }
@@ -92,6 +97,7 @@ impl Publisher {
             (Ack::Pubrec, Some(at)) => {
                 if self.flights[at].step == Step::Publish {
                     recorder.record(What::Acked(self.flights[at].message));
+                    recorder.served(self.flights[at].sent);
                     self.flights[at].step = Step::Release;
                 }
                 wire::ack(out, Ack::Pubrel, packet_id);
@@ -115,7 +121,7 @@ impl Publisher {
         self.sent += 1;
         recorder.record(What::Sent(message));
         let packet_id = if self.qos > 0 { self.free_packet_id() } else { 0 };
-        let flight = Flight { packet_id, message, step: Step::Publish };
+        let flight = Flight { packet_id, message, step: Step::Publish, sent: recorder.at() };
         self.encode(&flight, false, out);
         if self.qos > 0 {
             self.flights.push_back(flight);

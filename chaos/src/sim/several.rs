@@ -151,6 +151,7 @@ fn acts(world: &mut World) -> Vec<Act> {
 /// Everything heals; everybody comes back and gets what is due within a bounded time.
 pub(super) fn drain(world: &mut World) {
     world.recorder.record(What::Weather("calm"));
+    world.read_disks();
     world.heal();
     calm(world, "clients with something in flight after the storm");
     world.cut_patient();
@@ -158,10 +159,11 @@ pub(super) fn drain(world: &mut World) {
     for home in 0..world.hosts.len() {
         let mut reader = cast::reader(&format!("last-reader-{home}"), true);
         reader.home = Some(home);
-        world.clients.push(reader);
+        world.enter(reader);
     }
     calm(world, "the last readers");
     (0..world.hosts.len()).for_each(|host| world.read_log(host));
+    world.read_disks();
 }
 
 /// Until nothing is in flight and nothing has arrived for a while.

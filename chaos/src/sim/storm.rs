@@ -220,7 +220,7 @@ pub(super) fn drain(world: &mut World) {
     if !world.failures.is_empty() {
         return;
     }
-    world.clients.push(cast::reader("last-reader", true));
+    world.enter(cast::reader("last-reader", true));
     calm(world, "the last reader");
     world.read_log(0);
 }

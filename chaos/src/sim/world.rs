@@ -1,5 +1,8 @@
 //! The world of one simulation: nodes and their disks, clients, and the connections between them.
 
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::cast;
@@ -11,14 +14,15 @@ use super::net::{Ether, Manners};
 use super::node::{Links, Node};
 use super::owner::{Owner, Owners};
 use super::plan::Build;
-use super::recorder::Recorder;
+use super::raft::{self, Known};
+use super::recorder::{Recorder, Stand};
 use super::trace;
 use crate::history::What;
 use crate::seed::Seed;
 use holdfast_node::config::Fault;
 
 /// What a simulation counted that is not in its history.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Counts {
     pub(super) crashes: u32,
     pub(super) failed_starts: u32,
@@ -26,8 +30,16 @@ pub(super) struct Counts {
     pub(super) takeovers: u32,
     pub(super) jumps: u32,
     pub(super) cuts: u32,
-    pub(super) freezes: u32,
     pub(super) entries: u64,
+    /// What befell the cluster, and how often.
+    pub(super) befell: BTreeMap<&'static str, u64>,
+}
+
+impl Counts {
+    /// It has happened once more.
+    pub(super) fn note(&mut self, what: &'static str) {
+        *self.befell.entry(what).or_default() += 1;
+    }
 }
 
 pub(super) struct World {
@@ -46,6 +58,11 @@ pub(super) struct World {
     pub(super) may_be_full: bool,
     /// The node whose wall clock may be wrong.
     pub(super) skewed: usize,
+    /// Who is cut off until when: bits of nodes.
+    pub(super) isolated: Vec<(u64, u64)>,
+    /// Cuts to come: from, until, bits of nodes.
+    pub(super) splits: Vec<(u64, u64, u64)>,
+    known: Known,
     /// What must never happen and is in no history.
     pub(super) failures: Vec<String>,
 }
@@ -55,9 +72,11 @@ impl World {
         let mut seed = Seed::new(seed);
         let build = Build::draw(&mut seed, fault);
         let time = Arc::new(Time::default());
-        let history = cast::facts();
+        let mut history = cast::facts(nodes);
         let may_be_full = seed.below(2) == 0;
-        let mut clients = cast::clients(&history, may_be_full, &mut seed);
+        let clients = cast::clients(&history, may_be_full, &mut seed);
+        history.nodes = nodes as u16;
+        history.clients = clients.iter().map(|client| client.name.clone()).collect();
         let (ether, hosts) = if nodes > 1 {
             let ether = Arc::new(Ether::new(nodes, Manners::draw(&mut seed), seed.branch()));
             let builds = build.of_cluster(nodes, &mut seed).into_iter().enumerate();
@@ -67,9 +86,6 @@ impl World {
         } else {
             (None, vec![Host::new(build, &time, None)])
         };
-        if hosts.len() > 1 {
-            cast::send_groups_away(&history, &mut clients);
-        }
         let skewed = if nodes > 1 { seed.below(nodes as u64) as usize } else { 0 };
         World {
             recorder: Recorder::new(Arc::clone(&time), history),
@@ -83,6 +99,9 @@ impl World {
             failures: Vec::new(),
             may_be_full,
             skewed,
+            isolated: Vec::new(),
+            splits: Vec::new(),
+            known: Known::default(),
             seed,
             time,
         }
@@ -123,7 +142,9 @@ impl World {
         self.counts.crashes += 1;
         self.recorder.record(What::Killed(self.counts.crashes));
         let kept = if self.seed.below(3) == 0 { usize::MAX } else { self.seed.below(6) as usize };
-        self.hosts[host].ground.disk.power_cut(kept);
+        if self.hosts[host].ground.disk.power_cut(kept) {
+            self.counts.note("a disk that loses what it had not synced");
+        }
         self.hosts[host].close(false);
         self.drop_links(host);
         self.hosts[host].start_at = self.now() + self.seed.below(100_000);
@@ -137,7 +158,7 @@ impl World {
         let stopped = node.stop(&mut self.links);
         self.drop_links(0);
         match stopped {
-            Ok(()) => self.hosts[0].ground.disk.power_cut(0),
+            Ok(()) => drop(self.hosts[0].ground.disk.power_cut(0)),
             Err(error) => self.ended(0, &error),
         }
         self.hosts[0].start_at = self.now() + self.seed.below(100_000);
@@ -174,6 +195,7 @@ impl World {
         self.next_link += 1;
         let worker = self.seed.below(node.workers() as u64) as usize;
         let mut link = Link::new(client, &self.clients[client].name, (host, worker));
+        self.recorder.stand = Stand { client: client as u16, connection: number, node: host as u16 };
         link.up = self.clients[client].connect(number, &mut self.recorder);
         self.links.insert(number, link);
         true
@@ -202,6 +224,12 @@ impl World {
         }
     }
 
+    /// One client more.
+    pub(super) fn enter(&mut self, client: Client) {
+        self.recorder.history.clients.push(client.name.clone());
+        self.clients.push(client);
+    }
+
     /// The worker takes a connection in, or reads from it.
     pub(super) fn serve(&mut self, number: u64, bytes: usize) {
         let Some(host) = self.links.get(&number).map(|link| link.host) else { return };
@@ -225,8 +253,34 @@ impl World {
     /// A turn of a hub; `false` where there was nothing to do.
     pub(super) fn hub(&mut self, host: usize) -> bool {
         trace::turn(self.now(), Some(host));
-        let turned = self.hosts[host].node.as_mut().map(Node::hub_turn);
-        self.turned(host, turned)
+        let Some(node) = &mut self.hosts[host].node else { return false };
+        let turned = catch_unwind(AssertUnwindSafe(|| node.hub_turn()));
+        self.look_at_leaders();
+        match turned {
+            Ok(turned) => self.turned(host, Some(turned)),
+            Err(panic) => {
+                self.failures.push(format!("node {} panicked: {}", host + 1, told(&*panic)));
+                self.crash(host);
+                true
+            }
+        }
+    }
+
+    /// Writes down who has begun to lead what.
+    fn look_at_leaders(&mut self) {
+        let leads = self.ether.as_ref().map(|ether| ether.leads()).unwrap_or_default();
+        if let Err(error) = self.known.look(leads, &self.hosts, &mut self.recorder) {
+            self.failures.push(error.to_string());
+        }
+    }
+
+    /// Writes down what lies on all disks.
+    pub(super) fn read_disks(&mut self) {
+        for (node, host) in (0u16..).zip(&self.hosts) {
+            if let Err(error) = raft::logged(node, &*host.ground.disk, &mut self.recorder) {
+                self.failures.push(error);
+            }
+        }
     }
 
     /// A turn of a log reader; `false` where there was nothing to do.
@@ -269,6 +323,8 @@ impl World {
             return;
         }
         trace::turn(self.time.micros(), None);
+        let stand = Stand { client: link.client as u16, connection: number, node: link.host as u16 };
+        self.recorder.stand = stand;
         let client = &mut self.clients[link.client];
         let read: Vec<u8> = link.down.drain(..bytes.min(link.down.len())).collect();
         let mut out = Vec::new();
@@ -311,6 +367,12 @@ impl World {
 
     /// Reads what is new in a node's log; all of it after a start.
     pub(super) fn read_log(&mut self, host: usize) {
+        if self.hosts.len() > 1
+            && self.hosts[host].node.is_some()
+            && let Err(error) = raft::derived(host as u16, &*self.hosts[host].ground.disk, &mut self.recorder)
+        {
+            self.failures.push(error);
+        }
         match self.hosts[host].read_log() {
             Ok(sums) => {
                 self.counts.entries += sums.len() as u64;
@@ -352,4 +414,10 @@ impl World {
             }
         }
     }
+}
+
+/// What a panic said.
+fn told(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "something".to_owned())
 }

@@ -143,8 +143,8 @@ fn fault(sources: &Sources, mistakes: &mut Mistakes) -> Option<Fault> {
         return None;
     }
     let (name, text) = sources.environment.iter().find(|(name, _)| name == "HOLDFAST_FAULT")?;
-    if text == "ack-before-sync" {
-        return Some(Fault::AckBeforeSync);
+    if let Some(fault) = Fault::named(text) {
+        return Some(fault);
     }
     mistakes.add(Origin::Environment(name.clone()), "", format!("no fault is called `{text}`"));
     None

@@ -18,6 +18,7 @@ impl Hub {
     pub(super) fn apply(&mut self, committed: &Committed) -> Result<(), HubError> {
         let entry = committed.entry();
         let (group, index) = (entry.group, entry.index);
+        self.time.applied(entry.stamp.get(), self.clock.monotonic());
         let (applied, changes) = self.machines.apply(committed)?;
         self.engine.persist(group, index, changes)?;
         let (tag, behind) = match self.proposals.committed(committed, self.clock.monotonic()) {

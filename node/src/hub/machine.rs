@@ -6,6 +6,8 @@ use holdfast_log::{
 };
 use prost::Message;
 
+use crate::config::Fault;
+use crate::record::records;
 use crate::route::{META, Partition, Route};
 use crate::state::changes::Changes;
 use crate::state::meta::{Meta, MetaOp, Verdict};
@@ -24,6 +26,8 @@ pub(super) struct Machines {
     admissions: Vec<Admission>,
     /// Applied next offset of each partition.
     pub(super) next: Vec<u64>,
+    /// A fault put in on purpose.
+    fault: Option<Fault>,
 }
 
 /// What applying one entry came to.
@@ -63,7 +67,7 @@ pub enum MachineError {
 }
 
 impl Machines {
-    pub(super) fn new(route: Route) -> Self {
+    pub(super) fn new(route: Route, node: NodeId, fault: Option<Fault>) -> Self {
         Self {
             route,
             meta: Meta::default(),
@@ -71,6 +75,7 @@ impl Machines {
             partitions: route.all_partitions().map(|_| Messages::default()).collect(),
             admissions: route.all_partitions().map(|_| Admission::default()).collect(),
             next: vec![0; usize::from(route.partitions())],
+            fault: fault.filter(|fault| *fault != Fault::SkipApply || node.get() == 2),
         }
     }
 
@@ -146,6 +151,9 @@ impl Machines {
             }
             Body::CloseBoot { .. } | Body::LogStart(_) => return engine.propose(proposal),
         };
+        if Fault::ForgetTokens.is_in(self.fault) {
+            return engine.propose(proposal);
+        }
         let body = match admission.admit(machine, count, bytes) {
             Admitted::Records { count, payload } => Body::Records { count, bytes: payload },
             Admitted::Nothing { fenced } => {
@@ -186,7 +194,11 @@ impl Machines {
         self.next[partition.index()] = entry.end().get();
         match entry.kind {
             Kind::Records => {
-                machine.apply(entry.base.get(), entry.stamp.get(), &entry.payload, changes);
+                let skip = Fault::KeepRetained.is_in(self.fault) && entry.base.get() % 4 == 1
+                    || Fault::SkipApply.is_in(self.fault) && entry.base.get() % 8 == 1;
+                if !skip || records(&entry.payload).any(|record| record.token.is_some()) {
+                    machine.apply(entry.base.get(), entry.stamp.get(), &entry.payload, changes);
+                }
                 self.admissions[partition.index()].applied(&entry.payload);
                 Ok(Applied::Records(partition))
             }

@@ -121,8 +121,9 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
     let placement = place(node, &plan.members);
     let specs = specs(&plan, route, &placement)?;
     let held: BTreeSet<GroupId> = specs.iter().map(|spec| spec.id).collect();
-    let mut opening = Opening::new(Arc::clone(&plan.store), plan.log.clone(), plan.seed, specs)?;
-    let mut machines = Machines::new(route);
+    let log = Config { sabotage: Fault::of_log(plan.fault), ..plan.log.clone() };
+    let mut opening = Opening::new(Arc::clone(&plan.store), log, plan.seed, specs)?;
+    let mut machines = Machines::new(route, node, plan.fault);
     for group in held.iter().copied() {
         restore(&mut opening, &mut machines, group)?;
     }

@@ -11,10 +11,11 @@ use prost::Message as _;
 use super::Hub;
 use super::machine::Machines;
 use super::tag::{OpTag, Tag};
+use crate::config::Fault;
 use crate::record::{Fences, Record, Token};
 use crate::route::{Partition, Route, hash};
 use crate::state::partition::{Boot, Command, CommandKind, Ended, Forget};
-use crate::state::session::op::{Kind, ShareLeave};
+use crate::state::session::op::{Kind, OutboxDone, ShareLeave};
 use crate::state::session::outbox::{Entry, ForgetTokens, Task};
 
 /// Sessions whose tokens go with one entry, at most.
@@ -35,6 +36,9 @@ impl Hub {
         for (number, entry) in new {
             self.outbox_sent[at] = number;
             match entry.task {
+                Some(Task::Will(_)) if Fault::DropWill.is_in(self.fault) && number % 3 == 0 => {
+                    self.accept_op(group, Kind::OutboxDone(OutboxDone { number }), OpTag::Quiet);
+                }
                 Some(Task::Will(will)) => {
                     let token =
                         Token { incarnation: u64::from(group.get()) << 48, token: number, lowest_open };
@@ -52,6 +56,9 @@ impl Hub {
                         payload: &will.payload,
                     };
                     self.accept_will(&record, group, number);
+                    if Fault::WillTwice.is_in(self.fault) {
+                        self.accept_will(&Record { token: None, ..record }, group, number);
+                    }
                 }
                 Some(Task::LeaveShare(leave)) => {
                     let to = self.route.session_group(&leave.share);

@@ -66,10 +66,13 @@ impl Hub {
             self.refuse(&batch);
             return;
         }
-        if self.fault == Some(Fault::AckBeforeSync) && batch.count > 0 {
+        let early = Fault::AckBeforeSync.is_in(self.fault)
+            || Fault::AckAlone.is_in(self.fault) && self.peers.connected().next().is_none();
+        if early && batch.count > 0 {
             self.acknowledge_early(batch);
             return;
         }
+        let batch = if Fault::ReverseBatch.is_in(self.fault) { reversed(batch) } else { batch };
         let Batch { worker, partition, flags, .. } = batch;
         for (count, bytes) in pieces(batch.count, &batch.bytes) {
             let packed = self.pending.packed(partition, bytes.len());
@@ -176,6 +179,18 @@ impl Hub {
         sent?;
         Ok(new)
     }
+}
+
+/// The fault: the last record first, where none has a token.
+fn reversed(batch: Batch) -> Batch {
+    if batch.flags.stateful() {
+        return batch;
+    }
+    let mut records: Vec<Record<'_>> = Records::bare(&batch.bytes).collect();
+    records.reverse();
+    let mut bytes = Vec::new();
+    records.iter().for_each(|record| record.encode(&mut bytes));
+    Batch { bytes, ..batch }
 }
 
 /// A batch in pieces that fit an entry: how many records, and their bytes.

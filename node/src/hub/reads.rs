@@ -9,6 +9,7 @@ use std::time::Duration;
 use holdfast_log::{GroupId, Index, ReadReady};
 
 use super::Hub;
+use crate::config::Fault;
 use crate::mail::{Event, From};
 use crate::route::{Cover, Partition};
 
@@ -80,7 +81,8 @@ impl Hub {
         for group in &groups {
             self.engine.read_index(*group, token);
         }
-        let wait = groups.into_iter().map(|group| (group, None)).collect();
+        let skip = Fault::SkipReadIndex.is_in(self.fault);
+        let wait = groups.into_iter().filter(|_| !skip).map(|group| (group, None)).collect();
         let interest = match then {
             Then::Start(_) => self.exchange.interest.version(),
             Then::Retention => 0,

@@ -50,6 +50,8 @@ struct Tenure {
     waiting: BTreeSet<NodeId>,
     until: Duration,
     open: bool,
+    /// Shared subscriptions whose dispatcher here has gone on from the committed window.
+    begun: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -80,7 +82,9 @@ impl Hub {
         let waiting: BTreeSet<NodeId> = self.peers.connected().chain([self.node]).collect();
         let until = self.clock.monotonic() + ANSWER_MAX;
         let called: Vec<NodeId> = waiting.iter().copied().collect();
-        self.sharing.tenures.insert(group, Tenure { term, waiting, until, open: false });
+        self.sharing
+            .tenures
+            .insert(group, Tenure { term, waiting, until, open: false, begun: BTreeSet::new() });
         self.tell_all(|| Event::ShareTenure(group, term));
         for node in called {
             self.share_say(node, ShareWord::Call(ShareCall { group: group.get(), term }));
@@ -218,6 +222,8 @@ impl Hub {
                 self.tell_dispatcher(&share, gone.term, Event::ShareGone(Box::new(gone)));
             }
             ShareWord::Done(done) => {
+                // The first word of a member may be that it is done with what another dispatcher gave to it.
+                self.begin_share(&done.share, done.term);
                 let event = Event::ShareDone {
                     share: done.share.as_str().into(),
                     client_id: done.client_id.as_str().into(),
@@ -265,10 +271,22 @@ impl Hub {
         if committed.is_none_or(|known| known.incarnation != member.incarnation) {
             return;
         }
-        let window = Box::new(share.window.clone());
+        self.begin_share(&member.share, member.term);
         let dispatcher = self.dispatcher(&member.share);
+        self.post(dispatcher).events.push(Event::ShareMember(Box::new(member)));
+    }
+
+    /// The dispatcher of a shared subscription takes up the committed window, once in a tenure.
+    fn begin_share(&mut self, name: &str, term: u64) {
+        let group = self.route.session_group(name);
+        let tenure = self.sharing.tenures.get_mut(&group).filter(|tenure| tenure.term == term);
+        let Some(tenure) = tenure.filter(|tenure| !tenure.begun.contains(name)) else { return };
+        let Some(share) = self.machines.sessions_of(group).share(name) else { return };
+        let window = Box::new(share.window.clone());
+        tenure.begun.insert(name.to_owned());
+        let dispatcher = self.dispatcher(name);
         self.feed(dispatcher);
-        self.post(dispatcher).events.push(Event::ShareMember(Box::new(member), window));
+        self.post(dispatcher).events.push(Event::ShareBegun(window));
     }
 
     fn assign_of(&self, assign: ShareAssign) -> Box<Assign> {
@@ -311,11 +329,10 @@ impl Hub {
     /// A member has left for good.
     pub(super) fn share_left(&mut self, op: &ShareLeave) {
         let group = self.route.session_group(&op.share);
-        if !self.sharing.tenures.contains_key(&group) {
-            return;
-        }
+        let Some(tenure) = self.sharing.tenures.get_mut(&group) else { return };
         let share = op.share.clone();
         let event = if self.machines.sessions_of(group).share(&share).is_none() {
+            tenure.begun.remove(&share);
             Event::ShareClosed(share)
         } else {
             Event::ShareLeft { share, client_id: op.client_id.clone() }

@@ -2,7 +2,8 @@
 //!
 //! It is the median of what the clocks of the live nodes say, moved along by this node's monotonic clock, and never
 //! goes back. So one clock that is hours off, or jumps, moves nothing; in a cluster of one the only clock there is
-//! decides.
+//! decides. A node that has just started and has heard few others goes on from the last stamp it knows, and each follows
+//! the stamps that it applies: a leader behind the last stamp would let no deadline pass until it has caught up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,13 +24,15 @@ pub(super) struct GroupTime {
     ahead: Arc<AtomicU64>,
     /// How far the wall clocks of others are ahead of this node's monotonic clock, and when that was heard.
     others: BTreeMap<NodeId, (u64, Duration)>,
+    /// No stamp is known, so there is nothing to go on from.
+    blank: bool,
 }
 
 impl GroupTime {
     /// Goes on from the last stamp in the log. Unit: milliseconds.
     pub(super) fn new(last: u64, monotonic: Duration) -> Self {
         let ahead = last.saturating_sub(millis(monotonic));
-        Self { ahead: Arc::new(AtomicU64::new(ahead)), others: BTreeMap::new() }
+        Self { ahead: Arc::new(AtomicU64::new(ahead)), others: BTreeMap::new(), blank: last == 0 }
     }
 
     /// Another node's wall clock, as it arrives.
@@ -37,11 +40,20 @@ impl GroupTime {
         self.others.insert(node, (wall.saturating_sub(millis(monotonic)), monotonic));
     }
 
-    /// Looks at the clocks.
-    pub(super) fn look(&mut self, wall: u64, monotonic: Duration) {
+    /// An entry with this stamp is applied.
+    pub(super) fn applied(&mut self, stamp: u64, monotonic: Duration) {
+        self.blank &= stamp == 0;
+        self.ahead.fetch_max(stamp.saturating_sub(millis(monotonic)), Ordering::Relaxed);
+    }
+
+    /// Looks at the clocks of a cluster of so many nodes.
+    pub(super) fn look(&mut self, wall: u64, monotonic: Duration, nodes: usize) {
         self.others.retain(|_, (_, heard)| monotonic.saturating_sub(*heard) < FORGOTTEN);
         let mut clocks: Vec<u64> = self.others.values().map(|(ahead, _)| *ahead).collect();
         clocks.push(wall.saturating_sub(millis(monotonic)));
+        if clocks.len() <= nodes / 2 && !self.blank {
+            return;
+        }
         clocks.sort_unstable();
         // Of two the one that is behind: waiting is safer than deleting early.
         self.ahead.fetch_max(clocks[(clocks.len() - 1) / 2], Ordering::Relaxed);
@@ -68,9 +80,9 @@ mod tests {
     #[test]
     fn a_lone_clock_is_followed_ahead_and_never_back() {
         let mut time = GroupTime::new(0, Duration::ZERO);
-        time.look(10_000, SECOND);
+        time.look(10_000, SECOND, 1);
         assert_eq!(time.now(SECOND), 10_000);
-        time.look(5_000, 2 * SECOND);
+        time.look(5_000, 2 * SECOND, 1);
         assert_eq!(time.now(2 * SECOND), 11_000);
     }
 
@@ -79,18 +91,40 @@ mod tests {
         let mut time = GroupTime::new(0, Duration::ZERO);
         time.heard(NodeId::new(2), 10_000, Duration::ZERO);
         time.heard(NodeId::new(3), 10_010, Duration::ZERO);
-        time.look(10_000, Duration::ZERO);
-        time.look(10_000 + HOURS, SECOND);
+        time.look(10_000, Duration::ZERO, 3);
+        time.look(10_000 + HOURS, SECOND, 3);
         assert!(time.now(SECOND) <= 11_010, "{}", time.now(SECOND));
         time.heard(NodeId::new(2), HOURS, SECOND);
-        time.look(11_000, SECOND);
+        time.look(11_000, SECOND, 3);
         assert!(time.now(SECOND) <= 11_010, "{}", time.now(SECOND));
     }
 
     #[test]
     fn time_goes_on_from_the_last_stamp() {
         let mut time = GroupTime::new(50_000, SECOND);
-        time.look(10_000, SECOND);
+        time.look(10_000, SECOND, 1);
         assert_eq!(time.now(2 * SECOND), 51_000);
+    }
+
+    #[test]
+    fn a_node_that_has_just_started_does_not_follow_its_own_clock_alone() {
+        let mut time = GroupTime::new(50_000, SECOND);
+        time.look(50_000 + HOURS, SECOND, 3);
+        assert_eq!(time.now(2 * SECOND), 51_000);
+        time.heard(NodeId::new(2), 60_000, SECOND);
+        time.look(50_000 + HOURS, SECOND, 3);
+        assert_eq!(time.now(2 * SECOND), 61_000);
+        let mut blank = GroupTime::new(0, Duration::ZERO);
+        blank.look(10_000, SECOND, 3);
+        assert_eq!(blank.now(SECOND), 10_000);
+    }
+
+    #[test]
+    fn time_follows_the_stamps_that_are_applied() {
+        let mut time = GroupTime::new(50_000, SECOND);
+        time.applied(50_000 + HOURS, SECOND);
+        assert_eq!(time.now(2 * SECOND), 51_000 + HOURS);
+        time.applied(50_000, 2 * SECOND);
+        assert_eq!(time.now(2 * SECOND), 51_000 + HOURS);
     }
 }

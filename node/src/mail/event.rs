@@ -89,8 +89,10 @@ pub enum Event {
         /// Term in which it leads the group.
         term: u64,
     },
-    /// A member of a shared subscription that this worker dispatches, and the window that is committed.
-    ShareMember(Box<ShareMember>, Box<ShareWindow>),
+    /// A shared subscription that this worker dispatches goes on from this window, which is committed.
+    ShareBegun(Box<ShareWindow>),
+    /// A member of a shared subscription that this worker dispatches.
+    ShareMember(Box<ShareMember>),
     /// A member's connection has left a shared subscription: what it held at QoS 1 is free again.
     ShareGone(Box<ShareGone>),
     /// A member has left a shared subscription for good: what is bound to its session is dropped.

@@ -35,6 +35,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         subscriptions_max: mqtt.subscriptions_max,
         outstanding_bytes_max: OUTSTANDING_BYTES_MAX,
         share_window: SHARE_WINDOW,
+        fault: config.fault,
     }
 }
 

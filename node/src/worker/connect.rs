@@ -9,6 +9,7 @@ use holdfast_codec::{
 
 use super::conn::Hello;
 use super::{Close, Conn, Phase, Worker};
+use crate::config::Fault;
 use crate::mail::{ConnectionKey, From, Request};
 use crate::metrics::Connect as Connected;
 use crate::route::hash;
@@ -214,7 +215,8 @@ impl Worker {
     fn connack(&mut self, key: ConnectionKey, hello: &Hello, attached: &Attached) {
         let settings = std::sync::Arc::clone(&self.settings);
         let client_id = &attached.record.core.client_id;
-        let session_present = attached.session_present;
+        let deny = Fault::DenySession.is_in(settings.fault) && attached.record.core.epoch.is_multiple_of(5);
+        let session_present = attached.session_present && !deny;
         let response = format!("response/{client_id}/");
         let properties = ConnAckProperties {
             session_expiry: hello.server_expiry,

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::Worker;
 use super::deliver::Origin;
 use crate::board::Lead;
+use crate::config::Fault;
 use crate::mail::{Event, Live, Request};
 use crate::metrics::Dropped;
 use crate::record::Record;
@@ -56,7 +57,10 @@ impl Worker {
         if !self.matching.is_empty() {
             let lane = &mut self.lanes[partition.index()];
             lane.seen = lane.seen.max(lead.term());
-            self.deliver(record, record.expiry, Origin::Live { stamp: self.now.wall });
+            let times = if Fault::LiveTwice.is_in(self.settings.fault) { 2 } else { 1 };
+            for _ in 0..times {
+                self.deliver(record, record.expiry, Origin::Live { stamp: self.now.wall });
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use super::send::Form;
 use super::share::TAG_ASSIGNED;
 use super::subscribe::TAG_RESUME;
 use super::{Close, Conn, Worker, mark_dirty};
+use crate::config::Fault;
 use crate::mail::{After, ConnectionKey, From, Read, ReadAnswer, Request, RetainedPage, RetainedScan};
 use crate::metrics::Dropped;
 use crate::record::{Record, Records, records};
@@ -154,11 +155,13 @@ impl Worker {
 
     /// What one session wants of a message, by its own filters and starts.
     fn target_of(&mut self, slot: u32, record: &Record<'_>, partition: u16, offset: u64) -> Option<Target> {
+        let fault = self.settings.fault;
         let session = self.conns.get_mut(slot as usize)?.session()?;
         let mut target: Option<Target> = None;
         for subscription in session.plain_subscriptions() {
             let start = subscription.starts.get(usize::from(partition)).copied().unwrap_or(0);
-            if offset < start || !matches_filter(subscription.plain(), record.topic) {
+            let any = Fault::IgnoreFilter.is_in(fault);
+            if offset < start || !any && !matches_filter(subscription.plain(), record.topic) {
                 continue;
             }
             match &mut target {
@@ -301,7 +304,8 @@ impl Worker {
             self.put(key, subscription);
         }
         for (partition, next) in (0u16..).zip(next) {
-            if let Some(next) = next.filter(|next| *next < self.tails.next(partition)) {
+            let forget = Fault::ForgetCursor.is_in(self.settings.fault);
+            if let Some(next) = next.filter(|next| !forget && *next < self.tails.next(partition)) {
                 self.lag(key.slot, partition, next);
             }
         }

@@ -2,6 +2,8 @@
 
 use holdfast_codec::Limits;
 
+use crate::config::Fault;
+
 /// Settings of a worker.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -35,4 +37,6 @@ pub struct Settings {
     pub outstanding_bytes_max: usize,
     /// Messages of a shared subscription that one member may have at a time.
     pub share_window: u32,
+    /// A fault put in on purpose.
+    pub fault: Option<Fault>,
 }

@@ -36,8 +36,28 @@ pub(super) struct Slow {
     /// Least delay, and how much it varies, microseconds.
     pub(super) least: u64,
     pub(super) more: u64,
-    /// Frames in a thousand that are lost once.
+    /// Frames in a thousand that are lost once; Raft's are lost for good.
     pub(super) loss: u64,
+    /// Raft's frames in a thousand that come twice, or out of order: Raft has to bear what any net does.
+    pub(super) twice: u64,
+    pub(super) astray: u64,
+}
+
+/// What became of frames.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::sim) struct Fate {
+    pub(in crate::sim) sent: u64,
+    pub(in crate::sim) late: u64,
+    pub(in crate::sim) lost: u64,
+    pub(in crate::sim) twice: u64,
+    pub(in crate::sim) astray: u64,
+}
+
+/// A frame as the net sees it.
+pub(super) struct Parcel {
+    pub(super) slot: usize,
+    pub(super) bytes: Bytes,
+    pub(super) of_raft: bool,
 }
 
 #[derive(Default)]
@@ -45,6 +65,15 @@ struct LaneOf {
     frames: VecDeque<(u64, Bytes)>,
     bytes: usize,
     last: u64,
+}
+
+impl LaneOf {
+    /// Behind everything that arrives no later.
+    fn insert(&mut self, at: u64, bytes: Bytes) {
+        self.bytes += bytes.len();
+        let place = self.frames.partition_point(|(other, _)| *other <= at);
+        self.frames.insert(place, (at, bytes));
+    }
 }
 
 impl Wire {
@@ -84,27 +113,42 @@ impl Wire {
 
     pub(super) fn send(
         &mut self,
-        slot: usize,
-        bytes: Bytes,
+        Parcel { slot, bytes, of_raft }: Parcel,
         (now, bytes_max, lost): (u64, usize, bool),
         seed: &mut Seed,
+        fate: &mut Fate,
     ) -> Result<(), Unsent> {
         let slow = Some(self.slow).filter(|slow| now < slow.until);
         let (least, more) = slow.map_or(self.delay, |slow| (slow.least, slow.more));
         let mut delay = least + seed.below(more + 1);
-        if seed.below(1_000) < slow.map_or(0, |slow| slow.loss) {
-            delay += seed.below(RESENT_MICROS);
-        }
+        let mut roll = |odds: u64| odds > 0 && seed.below(1_000) < odds;
+        let (astray, twice, dropped) =
+            slow.map_or((false, false, false), |slow| (roll(slow.astray), roll(slow.twice), roll(slow.loss)));
         let lane = &mut self.lanes[slot];
         if !lane.frames.is_empty() && lane.bytes + bytes.len() > bytes_max {
             return Err(Unsent::Full);
         }
-        if lost {
+        fate.sent += 1;
+        fate.late += u64::from(slow.is_some());
+        fate.lost += u64::from(dropped);
+        if lost || of_raft && dropped {
             return Ok(());
         }
-        lane.last = (now + delay).max(lane.last).max(self.known_at);
-        lane.bytes += bytes.len();
-        lane.frames.push_back((lane.last, bytes));
+        if dropped || of_raft && astray {
+            delay += seed.below(RESENT_MICROS);
+        }
+        let at = (now + delay).max(self.known_at);
+        if of_raft && astray {
+            fate.astray += 1;
+            lane.insert(at, bytes.clone());
+        } else {
+            lane.last = at.max(lane.last);
+            lane.insert(lane.last, bytes.clone());
+        }
+        if of_raft && twice {
+            fate.twice += 1;
+            lane.insert(at + seed.below(RESENT_MICROS), bytes);
+        }
         Ok(())
     }
 

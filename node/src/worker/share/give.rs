@@ -5,6 +5,7 @@ use std::sync::Arc;
 use holdfast_codec::Qos;
 
 use super::{Bound, Holder, Member, Place, Share, Told};
+use crate::config::Fault;
 use crate::mail::{
     Assign, Assigned, ConnectionKey, Event, Request, ShareAssign, ShareJoined, ShareSettled, ShareWord,
 };
@@ -56,6 +57,7 @@ impl Worker {
         spot: Spot<'_>,
         bound: Option<&Bound>,
     ) -> bool {
+        let fault = self.settings.fault;
         let share = self.shares.at(at);
         let Some(chosen) = share.choose(bound) else { return false };
         let member = &share.members[chosen];
@@ -68,6 +70,17 @@ impl Worker {
         };
         let (to, told) = (member.owner, Told::Assign(share.assign(member, body)));
         let holder = Holder { to: member.is.clone(), bound: qos == Qos::ExactlyOnce };
+        if Fault::ShareTwice.is_in(fault) && share.members.len() > 1 {
+            let other = &share.members[(chosen + 1) % share.members.len()];
+            let body = Assigned::Log {
+                partition: Partition::new(spot.partition),
+                offset: spot.offset,
+                entry: Some(Arc::clone(spot.entry)),
+                reading: false,
+            };
+            let again = (other.owner, Told::Assign(share.assign(other, body)));
+            share.after.push(again);
+        }
         share.dirty = true;
         if qos > Qos::AtMostOnce {
             share.members[chosen].holds += 1;

@@ -6,23 +6,20 @@ use std::sync::Arc;
 use holdfast_codec::{Qos, SubscribeOptions};
 
 use super::{Bound, Holder, Member, Place, Share, Told, row};
+use crate::config::Fault;
 use crate::mail::{ShareGone, ShareHeld, ShareMember};
 use crate::metrics::Dropped;
-use crate::state::session::op::ShareWindow;
 use crate::worker::Worker;
 use crate::worker::tail::Tails;
 
 impl Worker {
     /// A member has joined, or joined again, or has answered a call.
-    pub(in crate::worker) fn share_member(&mut self, joined: &ShareMember, window: &ShareWindow) {
+    pub(in crate::worker) fn share_member(&mut self, joined: &ShareMember) {
         let group = self.place.route.session_group(&joined.share);
         if self.shares.tenures[row(group)].term != joined.term {
             return;
         }
-        let at = match self.shares.named(&joined.share) {
-            Some(at) => at,
-            None => self.share_open(&joined.share, window),
-        };
+        let Some(at) = self.shares.named(&joined.share) else { return };
         let share = self.shares.at(at);
         let old = share.members.iter().position(|member| *member.is.client_id == *joined.client_id);
         match old {
@@ -43,12 +40,13 @@ impl Worker {
 
     /// A member's connection has ended, or it has unsubscribed.
     pub(in crate::worker) fn share_gone(&mut self, gone: &ShareGone) {
+        let lose = Fault::LoseShared.is_in(self.settings.fault);
         let Some(at) = self.shares.named(&gone.share) else { return };
         let share = self.shares.at(at);
         let is = |member: &Member| member.owner == gone.owner && *member.is.client_id == *gone.client_id;
         let Some(of) = share.members.iter().position(is) else { return };
         share.members.swap_remove(of);
-        free_held(share, &gone.client_id);
+        free_held(share, &gone.client_id, lose);
         for place in gone.unsent.iter().map(place) {
             let theirs = share.held.get(&place).is_some_and(|holder| *holder.to.client_id == *gone.client_id);
             if theirs {
@@ -65,7 +63,7 @@ impl Worker {
         let Some(at) = self.shares.named(name) else { return };
         let share = self.shares.at(at);
         share.members.retain(|member| &*member.is.client_id != client_id);
-        free_held(share, client_id);
+        free_held(share, client_id, false);
         let dropped = drop_bound(share, |to| &*to.client_id == client_id);
         share.dirty = true;
         (0..dropped).for_each(|_| self.counters.dropped(Dropped::SessionEnded));
@@ -81,7 +79,7 @@ impl Worker {
             share.members = stay;
             let gone: Vec<Member> = gone;
             for member in &gone {
-                free_held(share, &member.is.client_id);
+                free_held(share, &member.is.client_id, false);
             }
             if !gone.is_empty() {
                 share.dirty = true;
@@ -166,14 +164,16 @@ fn claim(share: &mut Share, is: &Bound, place: Place, held: &ShareHeld, tails: &
     }
 }
 
-/// What a member held at QoS 1 is free again; what is bound to its session stays.
-fn free_held(share: &mut Share, client_id: &str) {
+/// What a member held at QoS 1 is free again, unless it is to be lost; what is bound to its session stays.
+fn free_held(share: &mut Share, client_id: &str, lose: bool) {
     let theirs = |holder: &Holder| !holder.bound && &*holder.to.client_id == client_id;
     let theirs: Vec<Place> =
         share.held.iter().filter(|(_, holder)| theirs(holder)).map(|(place, _)| *place).collect();
     for place in theirs {
         share.held.remove(&place);
-        share.free.insert(place, None);
+        if !lose {
+            share.free.insert(place, None);
+        }
     }
 }
 

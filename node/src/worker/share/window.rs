@@ -19,7 +19,11 @@ const MOVED_EVERY: u64 = 5_000;
 
 impl Worker {
     /// Goes on from a committed window.
-    pub(super) fn share_open(&mut self, name: &str, window: &ShareWindow) -> usize {
+    pub(in crate::worker) fn share_begun(&mut self, window: &ShareWindow) {
+        let name = &*window.share;
+        if self.shares.named(name).is_some() {
+            return;
+        }
         let group = self.place.route.session_group(name);
         let tenure = self.shares.tenures[row(group)];
         self.shares.opened += 1;
@@ -78,7 +82,6 @@ impl Worker {
         self.shares.names.insert(Arc::clone(&share.name), at);
         self.shares.shares[at] = Some(share);
         self.show_interest();
-        at
     }
 
     /// End of turn: read on for members with room, and commit what somebody waits for.

@@ -1,0 +1,28 @@
+//! Raft broken on purpose, to see a checker fail. Never in a build without debug assertions.
+
+use raft::eraftpb::{self, MessageType};
+
+use super::Replica;
+use crate::config::Sabotage;
+
+impl Replica {
+    /// Changes what this replica makes of a message.
+    pub(super) fn spoil(&mut self, message: &mut eraftpb::Message) {
+        if !cfg!(debug_assertions) {
+            return;
+        }
+        let raft = &mut self.raft.raft;
+        match (self.sabotage, message.get_msg_type()) {
+            (Some(Sabotage::VoteTwice), MessageType::MsgRequestVote) if message.term == raft.term => {
+                (raft.vote, raft.leader_id) = (raft::INVALID_ID, raft::INVALID_ID);
+            }
+            (Some(Sabotage::VoteBlindly), MessageType::MsgRequestVote | MessageType::MsgRequestPreVote) => {
+                (message.index, message.log_term) = (u64::MAX, u64::MAX)
+            }
+            (Some(Sabotage::AppendBlindly), MessageType::MsgAppend) => {
+                message.log_term = raft.raft_log.term(message.index).unwrap_or(message.log_term);
+            }
+            _ => {}
+        }
+    }
+}
