@@ -179,6 +179,11 @@ impl Meta {
         self.nodes.iter().map(|(number, node)| (*number, node))
     }
 
+    /// How many nodes belong to the cluster.
+    pub fn count(&self) -> usize {
+        self.nodes.values().filter(|row| row.office() != Office::Removed).count()
+    }
+
     /// One node.
     pub fn node(&self, number: u64) -> Option<&Node> {
         self.nodes.get(&number)
