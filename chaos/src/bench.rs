@@ -5,19 +5,21 @@
 
 use std::fmt::Write;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Map, Value};
 
-use crate::broker::{Place, Recipe};
+use crate::broker::{self, Place};
 use crate::load::{Figures, LoadArgs};
 use table::{Better, TABLE, Workload};
 
 mod table;
 mod machine;
 mod syncs;
+mod cluster;
 
 /// A broker has this long to serve, and to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,6 +33,9 @@ pub struct BenchArgs {
     /// Path of the mosquitto binary
     #[arg(long)]
     pub mosquitto: Option<PathBuf>,
+    /// Compare with a cluster of so many nodes of holdfast too, whose connections go round them
+    #[arg(long, value_parser = clap::value_parser!(u16).range(3..=7))]
+    pub nodes: Option<u16>,
     /// Runs of each workload and broker
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
@@ -52,8 +57,15 @@ pub struct BenchArgs {
 }
 
 struct Contender {
-    name: &'static str,
+    name: String,
     recipe: Recipe,
+}
+
+enum Recipe {
+    /// One process.
+    One(broker::Recipe),
+    /// The `holdfast` binary at this path, as so many nodes that are one cluster.
+    Cluster(PathBuf, u16),
 }
 
 /// What each round of a workload gave for one broker, or why it gave nothing.
@@ -80,10 +92,20 @@ impl BenchArgs {
     fn contenders(&self) -> io::Result<Vec<Contender>> {
         let mut contenders = Vec::new();
         if let Some(path) = &self.holdfast {
-            contenders.push(Contender { name: "holdfast", recipe: Recipe::Holdfast(path.clone()) });
+            contenders.push(Contender {
+                name: "holdfast".to_owned(),
+                recipe: Recipe::One(broker::Recipe::Holdfast(path.clone())),
+            });
+        }
+        if let (Some(path), Some(nodes)) = (&self.holdfast, self.nodes) {
+            let name = format!("holdfast, {nodes} nodes");
+            contenders.push(Contender { name, recipe: Recipe::Cluster(path.clone(), nodes) });
         }
         if let Some(path) = &self.mosquitto {
-            contenders.push(Contender { name: "mosquitto", recipe: Recipe::Mosquitto(path.clone()) });
+            contenders.push(Contender {
+                name: "mosquitto".to_owned(),
+                recipe: Recipe::One(broker::Recipe::Mosquitto(path.clone())),
+            });
         }
         if contenders.is_empty() {
             return Err(io::Error::other("at least one of --holdfast and --mosquitto is needed"));
@@ -108,20 +130,33 @@ impl BenchArgs {
     }
 
     fn measure(&self, workload: &Workload, recipe: &Recipe) -> io::Result<Figures> {
-        let place = Place::new(self.dir.as_deref())?;
-        let mut broker = recipe.start(&place)?;
-        broker.wait_until_ready(&place, PATIENCE)?;
-        let mut load = LoadArgs::new(workload.shape, place.address(), broker.pid());
+        match recipe {
+            Recipe::One(recipe) => self.measure_one(workload, recipe),
+            Recipe::Cluster(path, nodes) => cluster::measure(self, workload, (path, *nodes)),
+        }
+    }
+
+    /// The workload as it is measured on a broker.
+    fn load(&self, workload: &Workload, address: SocketAddr, pid: u32) -> LoadArgs {
+        let mut load = LoadArgs::new(workload.shape, address, pid);
         load.duration = if self.quick { self.duration.min(3.0) } else { self.duration };
         load.warmup = if self.quick { 1.0 } else { 2.0 };
         (workload.adjust)(&mut load, self.quick);
+        load
+    }
+
+    fn measure_one(&self, workload: &Workload, recipe: &broker::Recipe) -> io::Result<Figures> {
+        let place = Place::new(self.dir.as_deref())?;
+        let mut broker = recipe.start(&place)?;
+        broker.wait_until_ready(&place, PATIENCE)?;
+        let load = self.load(workload, place.address(), broker.pid());
         let mut figures = load.measure().map_err(|error| match broker.exited() {
             Ok(Some(status)) => {
                 io::Error::other(format!("the broker ended ({status}): {}", place.last_words()))
             }
             _ => error,
         })?;
-        if let Recipe::Holdfast(_) = recipe
+        if let broker::Recipe::Holdfast(_) = recipe
             && let Some(messages) = syncs::messages_per_sync(place.http())?
         {
             figures.set_round("messages_per_sync", messages);
@@ -203,7 +238,7 @@ fn json(contenders: &[Contender], results: &[Rounds]) -> io::Result<Value> {
             Ok(figures) => serde_json::from_str(&figures.json()),
             Err(error) => Ok(Value::from(error.as_str())),
         });
-        all.insert(contender.name.to_owned(), Value::Array(rounds.collect::<Result<_, _>>()?));
+        all.insert(contender.name.clone(), Value::Array(rounds.collect::<Result<_, _>>()?));
     }
     Ok(Value::Object(all))
 }

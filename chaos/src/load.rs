@@ -59,6 +59,9 @@ pub struct LoadArgs {
     /// Broker port
     #[arg(long, default_value_t = 1883)]
     pub port: u16,
+    /// More nodes of the same broker: connections go round all of them
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',')]
+    pub also: Vec<SocketAddr>,
     /// Publishers (p2p: pairs; connect: clients at a time)
     #[arg(long)]
     pub publishers: Option<usize>,
@@ -122,6 +125,7 @@ impl LoadArgs {
             workload,
             host: broker.ip().to_string(),
             port: broker.port(),
+            also: Vec::new(),
             publishers: None,
             subscribers: None,
             qos: 0,
@@ -164,6 +168,11 @@ impl LoadArgs {
     fn address(&self) -> io::Result<SocketAddr> {
         let mut addresses = (self.host.as_str(), self.port).to_socket_addrs()?;
         addresses.next().ok_or_else(|| io::Error::other(format!("{} has no address", self.host)))
+    }
+
+    /// All nodes, the one that a single connection goes to first.
+    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+        Ok([self.address()?].into_iter().chain(self.also.iter().copied()).collect())
     }
 
     fn level(&self) -> Level {

@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
-use super::BenchArgs;
-use crate::broker::Recipe;
+use super::{BenchArgs, Recipe};
+use crate::broker;
 
 /// The head of the report.
 pub(super) fn describe<'a>(
@@ -33,15 +33,19 @@ pub(super) fn describe<'a>(
     );
     for recipe in recipes {
         text += &match recipe {
-            Recipe::Holdfast(path) => format!(
+            Recipe::One(broker::Recipe::Holdfast(path)) => format!(
                 "holdfast: {}, one node, defaults: each acknowledgement waits for the disk.\n",
                 first_line(path, "version")
             ),
-            Recipe::Mosquitto(path) => format!(
+            Recipe::Cluster(_, nodes) => format!(
+                "holdfast, {nodes} nodes: the same on this one machine, everything replicated and synced on a majority; \
+                 connections go round the nodes, CPU and memory are those of all.\n"
+            ),
+            Recipe::One(broker::Recipe::Mosquitto(path)) => format!(
                 "mosquitto: {}, no persistence, no queue limits: an acknowledgement is a promise of memory.\n",
                 first_line(path, "-h")
             ),
-            Recipe::Command(words) => format!("{}\n", words.join(" ")),
+            Recipe::One(broker::Recipe::Command(words)) => format!("{}\n", words.join(" ")),
         };
     }
     text.push('\n');

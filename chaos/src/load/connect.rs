@@ -33,7 +33,7 @@ impl Handler for Door {
 }
 
 pub(super) fn run(args: &LoadArgs) -> io::Result<Figures> {
-    let mut swarm = Swarm::new(args.address()?, args.level(), 0)?;
+    let mut swarm = Swarm::new(args.addresses()?, args.level(), 0)?;
     let run = args.run_id();
     let guests: Vec<Guest> = (0..args.publishers.unwrap_or(50))
         .map(|index| Guest { client_id: format!("load-{run}-{index}"), durable: args.durable, filter: None })

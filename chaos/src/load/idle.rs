@@ -10,7 +10,6 @@ use super::swarm::Swarm;
 use super::{Figures, LoadArgs};
 
 pub(super) fn run(args: &LoadArgs) -> io::Result<Figures> {
-    let address = args.address()?;
     let run = args.run_id();
     let count = args.subscribers.unwrap_or(10_000);
     let guests: Vec<Guest> = (0..count)
@@ -20,7 +19,7 @@ pub(super) fn run(args: &LoadArgs) -> io::Result<Figures> {
             filter: Some((format!("load/{run}/{index}"), args.qos)),
         })
         .collect();
-    let mut swarm = Swarm::new(address, args.level(), 0)?;
+    let mut swarm = Swarm::new(args.addresses()?, args.level(), 0)?;
     let meter = Meter::start(&args.pid)?;
     gather::gather(&mut swarm, &guests)?;
     let opening = meter.read()?;
@@ -43,6 +42,6 @@ pub(super) fn run(args: &LoadArgs) -> io::Result<Figures> {
     figures.set_round("rss_growth_bytes_per_connection", growth / count.max(1) as f64);
     idle.describe(&mut figures);
     drop(swarm);
-    gather::forget(address, &guests)?;
+    gather::forget(args.address()?, &guests)?;
     Ok(figures)
 }

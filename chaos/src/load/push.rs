@@ -35,7 +35,7 @@ impl Push {
                 filter: None,
             })
             .collect();
-        let mut swarm = Swarm::new(args.address()?, args.level(), 0)?;
+        let mut swarm = Swarm::new(args.addresses()?, args.level(), 0)?;
         let limits = gather::gather(&mut swarm, &guests)?;
         let mut flow = Flow::new(qos, vec![Lane::new(0, 1)]);
         for (index, limit) in limits.iter().enumerate() {
@@ -61,14 +61,14 @@ impl Push {
 
 /// A durable subscriber makes its subscription and leaves.
 pub(super) fn subscribe_and_leave(args: &LoadArgs, guest: &Guest) -> io::Result<()> {
-    let mut swarm = Swarm::new(args.address()?, args.level(), 0)?;
+    let mut swarm = Swarm::new(args.addresses()?, args.level(), 0)?;
     gather::gather(&mut swarm, std::slice::from_ref(guest))?;
     swarm.leave(0)
 }
 
 /// A subscriber connects and stays until it has got `count` messages. Returns the time to the first.
 pub(super) fn collect(args: &LoadArgs, guest: &Guest, count: u64) -> io::Result<Duration> {
-    let mut swarm = Swarm::new(args.address()?, args.level(), args.payload as usize)?;
+    let mut swarm = Swarm::new(args.addresses()?, args.level(), args.payload as usize)?;
     let mut flow = Flow::new(args.qos.max(1), vec![Lane::new(0, 1)]);
     flow.roles.push(Role::Sink(0));
     let start = Instant::now();

@@ -41,7 +41,7 @@ pub(super) fn run(args: &LoadArgs) -> io::Result<Figures> {
 
 fn read_all(args: &LoadArgs, run: &str, total: u64) -> io::Result<()> {
     let guest = Guest { client_id: format!("load-{run}-reader"), durable: false, filter: None };
-    let mut swarm = Swarm::new(args.address()?, args.level(), args.payload as usize)?;
+    let mut swarm = Swarm::new(args.addresses()?, args.level(), args.payload as usize)?;
     super::gather::gather(&mut swarm, std::slice::from_ref(&guest))?;
     let filter = format!("load/{run}/#");
     if let Some(out) = swarm.room(0) {

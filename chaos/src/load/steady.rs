@@ -31,9 +31,8 @@ struct Plan {
 }
 
 pub(super) fn run(args: &LoadArgs) -> io::Result<Figures> {
-    let address = args.address()?;
     let plan = plan(args);
-    let mut swarm = Swarm::new(address, args.level(), args.payload as usize)?;
+    let mut swarm = Swarm::new(args.addresses()?, args.level(), args.payload as usize)?;
     let mut flow = Flow::new(args.qos, plan.lanes.clone());
     gather::gather(&mut swarm, &plan.subscribers)?;
     let limits = gather::gather(&mut swarm, &plan.publishers)?;
@@ -61,7 +60,7 @@ pub(super) fn run(args: &LoadArgs) -> io::Result<Figures> {
     let counts = (stage.flow.published() - published, stage.flow.delivered - delivered);
     let figures = describe(args, &stage.flow, &reading, counts);
     let figures = stage.end(figures)?;
-    gather::forget(address, &plan.subscribers)?;
+    gather::forget(args.address()?, &plan.subscribers)?;
     Ok(figures)
 }
 

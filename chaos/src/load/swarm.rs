@@ -29,7 +29,8 @@ pub(super) trait Handler {
 
 /// The connections, by number.
 pub(super) struct Swarm {
-    address: SocketAddr,
+    /// Connections go round them.
+    addresses: Vec<SocketAddr>,
     level: Level,
     poll: Poll,
     events: Events,
@@ -48,10 +49,14 @@ struct Connection {
 }
 
 impl Swarm {
-    /// No connections yet. `packet_bytes_max` is the largest packet that will arrive.
-    pub(super) fn new(address: SocketAddr, level: Level, packet_bytes_max: usize) -> io::Result<Swarm> {
+    /// No connections yet, and at least one address. `packet_bytes_max` is the largest packet that will arrive.
+    pub(super) fn new(
+        addresses: Vec<SocketAddr>,
+        level: Level,
+        packet_bytes_max: usize,
+    ) -> io::Result<Swarm> {
         Ok(Swarm {
-            address,
+            addresses,
             level,
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
@@ -78,7 +83,7 @@ impl Swarm {
 
     /// Opens a connection with the number of one that was closed.
     pub(super) fn reopen(&mut self, connection: usize, connect: &Connect<'_>) -> io::Result<()> {
-        let mut stream = TcpStream::connect(self.address)?;
+        let mut stream = TcpStream::connect(self.addresses[connection % self.addresses.len()])?;
         stream.set_nodelay(true)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut stream, Token(connection), interest)?;
