@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use common::wire::{Connect, Message};
-use holdfast_node::board::Board;
+use holdfast_node::board::{Board, Lead};
 use holdfast_node::codec::{Limits, Qos};
-use holdfast_node::mail::{Batch, ConnectionKey, Event, Refused, Request};
+use holdfast_node::mail::{Batch, ConnectionKey, Event, Live, Refused, Request, RetainedPage};
 use holdfast_node::metrics::Counters;
 use holdfast_node::record::{Fence, Records};
 use holdfast_node::route::{Partition, Route};
 use holdfast_node::state::changes::Changes;
 use holdfast_node::state::session::op::Kind;
 use holdfast_node::state::session::{Outcome, Sessions};
-use holdfast_node::worker::{Outgoing, Place, Settings, Tally, Worker};
+use holdfast_node::worker::{Now, Outgoing, Place, Settings, Tally, Worker};
 
 const FENCES: [Fence; 2] = [Fence { node: 4, boot: 9 }, Fence { node: 5, boot: 1 }];
 
@@ -27,6 +27,7 @@ struct Desk {
     worker: Worker,
     sessions: Sessions,
     route: Route,
+    board: Arc<Board>,
     key: ConnectionKey,
     /// What the session group and the hub were told, and nobody waits for.
     told: Vec<String>,
@@ -36,13 +37,14 @@ impl Desk {
     /// A 5.0 client is connected; `fences` are those that its CONNECT was answered with.
     fn connected(connect: Connect<'_>, fences: &[Fence]) -> Self {
         let route = Route::new(4, 1);
+        let board = Arc::new(Board::new(route, 1, true));
         let place = Place {
             worker: 0,
             workers: 1,
             node: 1,
             boot: 1,
             route,
-            board: Arc::new(Board::new(route, 1, true)),
+            board: Arc::clone(&board),
             greeted: Arc::new(AtomicUsize::new(0)),
         };
         let settings = Settings {
@@ -64,8 +66,9 @@ impl Desk {
             fault: None,
         };
         let mut worker = Worker::new(place, Arc::new(settings), Tally::new(Counters::new()));
+        worker.now = Now { monotonic: 1_000, wall: 50_000 };
         let key = worker.accept("127.0.0.1:9".parse().expect("an address"));
-        let mut desk = Self { worker, sessions: Sessions::new(1), route, key, told: Vec::new() };
+        let mut desk = Self { worker, sessions: Sessions::new(1), route, board, key, told: Vec::new() };
         desk.says(&connect.bytes(5));
         desk.answer(fences);
         assert_eq!(desk.heard()[0], common::wire::CONNACK);
@@ -117,6 +120,16 @@ impl Desk {
                         Kind::Window(op) => self.told.push(format!("window live={}", op.window.live)),
                         other => panic!("{other:?}"),
                     },
+                    Request::Interest(_) => {}
+                    Request::Barrier(from, _) => {
+                        let (connection, tag, starts) = (from.connection, from.tag, Arc::from([0; 4]));
+                        self.worker.event(Event::Started { connection, tag, starts });
+                    }
+                    Request::Retained(scan) => {
+                        let (connection, tag) = (scan.from.connection, scan.from.tag);
+                        let page = RetainedPage { connection, tag, hits: Vec::new(), next: None };
+                        self.worker.event(Event::Retained(Box::new(page)));
+                    }
                     Request::Released(released) => {
                         self.told.push(format!("released window={}", released.window.is_some()));
                     }
@@ -142,6 +155,15 @@ impl Desk {
     fn told(&mut self) -> Vec<String> {
         self.answer(&[]);
         std::mem::take(&mut self.told)
+    }
+
+    /// Records that were routed at this time arrive; whether the client gets something.
+    fn gets(&mut self, bytes: &[u8], stamp: u64) -> bool {
+        self.board.sent(0, bytes.len());
+        let (partition, bytes) = (Partition::new(0), bytes.to_vec().into());
+        self.worker.event(Event::Live(Live { partition, lead: Lead::ALONE, count: 1, bytes, stamp }));
+        self.answer(&[]);
+        !self.heard().is_empty()
     }
 
     fn settled(&mut self, topic: &str, refused: Option<Refused>) {
@@ -290,4 +312,19 @@ fn a_worker_that_stops_waits_for_what_is_under_way() {
     assert!(!desk.worker.ended(), "the end of the connection is still to be told");
     assert_eq!(desk.told(), ["window live=false", "detach 1"]);
     assert!(desk.worker.ended());
+}
+
+#[test]
+fn qos_0_that_was_routed_before_a_connect_is_not_for_the_session_that_it_began() {
+    let mut desk = Desk::connected(Connect::clean("c"), &[]);
+    desk.says(&common::wire::subscribe(5, 1, "a", 0));
+    desk.publishes("a", 1, 1);
+    let batches = desk.answer(&[]);
+    assert_eq!(desk.heard()[0], common::wire::SUBACK);
+    let connected = desk.worker.now;
+    assert!(!desk.gets(&batches[0].bytes, connected.wall - 1), "it was for whoever was there then");
+    assert!(desk.gets(&batches[0].bytes, connected.wall));
+    // Nothing is under way for so long: the clock of its router is wrong.
+    desk.worker.now = Now { monotonic: connected.monotonic + 10_000, wall: connected.wall + 10_000 };
+    assert!(desk.gets(&batches[0].bytes, connected.wall - 1));
 }

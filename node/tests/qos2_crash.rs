@@ -226,6 +226,29 @@ fn after_pubcomp_at_most_the_pubrel_comes_again() {
     }
 }
 
+/// A session goes on where it was before the dispatcher of its shared subscription knows it again.
+#[test]
+fn what_a_member_finishes_before_its_dispatcher_knows_it_does_not_come_again() {
+    for version in VERSIONS {
+        let home = Home::new();
+        let node = home.start();
+        let (mut member, _) = node.durable(version, "member");
+        member.subscribe("$share/crew/t", 2);
+        node.clean(version, "publisher").store_once("t", 1, b"once");
+        let message = member.expect_message();
+        member.send(&ack(PUBREC, message.id));
+        assert_eq!(member.expect(PUBREL).id(), message.id);
+        node.kill();
+        let node = home.start();
+        let mut member = node.open(version);
+        let mut bytes = wire::Connect::durable("member").bytes(version);
+        bytes.extend(ack(PUBCOMP, message.id));
+        member.send(&bytes);
+        assert_eq!(member.expect(wire::CONNACK).body[..2], [1, 0]);
+        assert_goes_on(&node, version, member);
+    }
+}
+
 #[test]
 fn a_whole_window_keeps_its_identifiers_over_a_crash() {
     let home = Home::new();

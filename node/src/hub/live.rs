@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use holdfast_cluster::link::{Frame, Lane};
 use holdfast_log::{GroupId, NodeId};
 
@@ -61,9 +60,9 @@ impl Hub {
     /// QoS 0 of a worker, which has served the workers of this node itself where this node leads.
     pub(super) fn live(&mut self, live: Live) {
         self.board.arrived_at_hub(live.bytes.len());
-        let Live { partition, lead, count, bytes, .. } = live;
+        let Live { partition, lead, count, bytes, stamp } = live;
         if lead.is_here() {
-            self.spread_abroad(&word::Live::new(partition, lead, count, bytes));
+            self.spread_abroad(&word::Live { stamp, ..word::Live::new(partition, lead, count, bytes) });
             return;
         }
         let group = partition.group();
@@ -85,9 +84,10 @@ impl Hub {
             };
             let lead = Lead::here(live.term);
             if !live.to_leader {
-                self.spread_here(partition, Lead::elsewhere(live.term), live.count, live.records);
+                self.spread_here(partition, Lead::elsewhere(live.term), &live);
             } else if self.leading.lead(partition.group()) == lead {
-                self.spread_here(partition, lead, live.count, live.records.clone());
+                let live = word::Live { stamp: self.now(), ..live };
+                self.spread_here(partition, lead, &live);
                 self.spread_abroad(&live);
             } else {
                 Dropped::LeaderMoved.add(live.count);
@@ -96,8 +96,8 @@ impl Hub {
     }
 
     /// To the workers of this node that listen.
-    fn spread_here(&mut self, partition: Partition, lead: Lead, count: u32, bytes: Bytes) {
-        let stamp = self.now();
+    fn spread_here(&mut self, partition: Partition, lead: Lead, live: &word::Live) {
+        let word::Live { count, stamp, .. } = *live;
         for (worker, post) in (0u32..).zip(&mut self.workers) {
             if !self.board.listens(worker) {
                 continue;
@@ -106,8 +106,9 @@ impl Hub {
                 Dropped::QueueFull.add(count);
                 continue;
             }
+            let bytes = live.records.clone();
             self.board.sent(worker, bytes.len());
-            post.events.push(Event::Live(Live { partition, lead, count, bytes: bytes.clone(), stamp }));
+            post.events.push(Event::Live(Live { partition, lead, count, bytes, stamp }));
         }
     }
 

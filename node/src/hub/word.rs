@@ -116,6 +116,9 @@ pub(super) struct Live {
     /// On their way to the leader, which routes them; otherwise they come from it.
     #[prost(bool, tag = "5")]
     pub(super) to_leader: bool,
+    /// Group time at which they were routed, ms; 0 on their way to the leader.
+    #[prost(uint64, tag = "6")]
+    pub(super) stamp: u64,
 }
 
 /// Changes of what the sender's sessions listen to: first the additions, then the removals.
@@ -176,7 +179,8 @@ pub(super) enum OpaqueError {
 impl Live {
     /// From the leader.
     pub(super) fn new(partition: Partition, lead: Lead, count: u32, records: Bytes) -> Self {
-        Self { partition: u32::from(partition.get()), term: lead.term(), count, records, to_leader: false }
+        let (partition, term) = (u32::from(partition.get()), lead.term());
+        Self { partition, term, count, records, to_leader: false, stamp: 0 }
     }
 }
 

@@ -159,7 +159,7 @@ pub struct Live {
     pub count: u32,
     /// The records, end to end.
     pub bytes: Bytes,
-    /// Time of their arrival at this node, ms.
+    /// Group time at which they were routed, ms.
     pub stamp: u64,
 }
 

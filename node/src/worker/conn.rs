@@ -5,6 +5,7 @@ use std::task::Waker;
 
 use holdfast_codec::Version;
 
+use super::live::Since;
 use crate::mail::ConnectionKey;
 use crate::session::Session;
 
@@ -81,6 +82,8 @@ pub struct Conn {
     pub heard_at: u32,
     /// Seconds without a packet after which it closes: one and a half times Keep Alive [MQTT-3.1.2-22]; 0: never.
     pub silence_max: u32,
+    /// From its CONNECT on QoS 0 is for its session.
+    pub since: Since,
 }
 
 impl Conn {
@@ -101,6 +104,7 @@ impl Conn {
             waker: None,
             heard_at,
             silence_max: 0,
+            since: Since::default(),
         }
     }
 

@@ -8,6 +8,7 @@ use holdfast_codec::{
 };
 
 use super::conn::Hello;
+use super::live::Since;
 use super::{Close, Conn, Phase, Worker};
 use crate::config::Fault;
 use crate::mail::{ConnectionKey, From, Request};
@@ -50,8 +51,10 @@ impl Worker {
         let from = From { worker: self.place.worker, connection: key, tag: 0 };
         let op = Kind::Attach(attach);
         self.out.requests.push(Request::Session { from, group, op: Box::new(op) });
+        let since = Since::now(self.now);
         let conn = self.conn(key).expect("it is being read");
         conn.phase = Phase::Attaching(Box::new(hello));
+        conn.since = since;
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use crate::session::{Flight, Lag, Session, Source, Step};
 pub(super) enum Origin<'a> {
     /// QoS 0, in memory only.
     Live {
-        /// Group time of its arrival, ms.
+        /// Group time at which it was routed, ms.
         stamp: u64,
     },
     /// The log.
@@ -80,9 +80,14 @@ impl Worker {
                 self.dispatch(target.slot, record, origin);
                 continue;
             }
-            let Some(session) = self.conns.get_mut(target.slot as usize).and_then(Conn::session) else {
+            let Some(conn) = self.conns.get_mut(target.slot as usize) else { continue };
+            if let Origin::Live { stamp } = origin
+                && conn.since.is_after(stamp, self.now)
+            {
+                self.counters.dropped(Dropped::Disconnected);
                 continue;
-            };
+            }
+            let Some(session) = conn.session() else { continue };
             if let Origin::Log(spot) = origin
                 && session.outbound.lagging(spot.partition)
             {

@@ -7,11 +7,14 @@
 //! Invariant: what a session gets of one publisher and topic is in the order in which it was published, also while
 //! leaders change: a term has one leader, one way leads to and from it, and whoever has routed or seen records of a
 //! higher term drops those of a lower one.
+//!
+//! Invariant: a session that was on another node before gets nothing twice: what was routed before it came here was
+//! for it there, however late it arrives here.
 
 use bytes::Bytes;
 
-use super::Worker;
 use super::deliver::Origin;
+use super::{Now, Worker};
 use crate::board::Lead;
 use crate::config::Fault;
 use crate::mail::{Event, Live, Request};
@@ -21,6 +24,30 @@ use crate::route::Partition;
 
 /// Bytes of records that leave together, unless one record is larger.
 const LIVE_BYTES: usize = 256 * 1024;
+
+/// Longest time, in milliseconds, for which a record may be under way from its router. Only within it what came before
+/// a session is told from what came after: if the clocks of two nodes disagree, that costs little.
+const UNDER_WAY_MAX: u64 = 10_000;
+
+/// From when on QoS 0 is somebody's.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Since {
+    /// Group time, ms.
+    stamp: u64,
+    /// When nothing from before is under way any more; monotonic, ms.
+    over: u64,
+}
+
+impl Since {
+    pub(super) fn now(now: Now) -> Self {
+        Self { stamp: now.wall, over: now.monotonic.saturating_add(UNDER_WAY_MAX) }
+    }
+
+    /// Was what has arrived now routed before?
+    pub(super) fn is_after(&self, stamp: u64, now: Now) -> bool {
+        stamp < self.stamp && now.monotonic < self.over
+    }
+}
 
 /// QoS 0 of one partition.
 #[derive(Debug, Default)]

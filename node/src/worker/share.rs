@@ -22,6 +22,7 @@ use std::sync::Arc;
 use holdfast_codec::SubscribeOptions;
 use holdfast_log::GroupId;
 
+use super::live::Since;
 use super::tail::Tails;
 use crate::mail::{Assign, ConnectionKey};
 use crate::session::Lag;
@@ -84,6 +85,8 @@ struct Share {
     number: u64,
     /// Messages may be given.
     open: bool,
+    /// Before that another dispatcher gave what is of QoS 0.
+    since: Since,
     members: Vec<Member>,
     turn: usize,
     lags: Vec<Lag>,
@@ -220,3 +223,6 @@ impl Share {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ impl Worker {
         match origin {
             Origin::Live { stamp } => {
                 let count = share.members.len();
-                if count == 0 {
+                if count == 0 || share.since.is_after(stamp, self.now) {
                     return self.counters.dropped(Dropped::Disconnected);
                 }
                 share.turn = (share.turn + 1) % count;
@@ -104,7 +104,7 @@ impl Worker {
         settle: Option<Owner>,
     ) {
         let Some(at) = self.shares.named(name) else {
-            // It has left the shared subscription since, and what was bound to it with it.
+            // Nobody subscribes to it any more, and what was bound to sessions is gone with it.
             if let Some(owner) = settle {
                 self.tell(&owner, Told::Settled(done));
             }

@@ -10,6 +10,7 @@ use crate::state::session::op::{Assignment, ShareWindow};
 use crate::state::session::position;
 use crate::state::session::record::Position;
 use crate::worker::Worker;
+use crate::worker::live::Since;
 
 /// Milliseconds between commits of a shared subscription's window that nobody waits for.
 const FLUSH_EVERY: u64 = 100;
@@ -34,6 +35,7 @@ impl Worker {
             term: tenure.term,
             number: self.shares.opened,
             open: tenure.open,
+            since: Since::now(self.now),
             members: Vec::new(),
             turn: 0,
             lags: Vec::new(),
