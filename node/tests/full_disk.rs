@@ -4,8 +4,10 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use common::client::{Client, Heard};
+use common::cluster::{Cluster, leaders};
 use common::{Home, Node, PATIENCE, eventually, wire};
 use wire::Message;
 
@@ -15,9 +17,9 @@ const SMALL: &str = "[storage]\nbytes_max = \"4MiB\"\nreserve_bytes = 0\n";
 /// Publishes until it is refused; how many were taken.
 fn fill(client: &mut Client, topic: &str) -> usize {
     let mut taken = 0;
-    let until = std::time::Instant::now() + PATIENCE;
+    let until = Instant::now() + PATIENCE;
     loop {
-        assert!(std::time::Instant::now() < until, "{taken} were taken and none refused");
+        assert!(Instant::now() < until, "{taken} were taken and none refused");
         match client.try_store(topic, &[7; 16 * 1024]) {
             0 | 0x10 => taken += 1,
             QUOTA_EXCEEDED => return taken,
@@ -171,4 +173,28 @@ fn a_disk_that_takes_nothing_ends_the_node_with_1_and_loses_nothing_acknowledged
         assert_eq!(message.payload[..4], number.to_be_bytes());
         durable.send(&wire::ack(wire::PUBACK, message.id));
     }
+}
+
+/// All refuse new messages then, and go on leading what they led.
+#[test]
+fn leaders_stay_where_there_is_room_while_another_node_has_none() {
+    let mut cluster = Cluster::three();
+    cluster.wait_spread();
+    cluster.stop(0);
+    // So much is free nowhere.
+    let settings = "session_groups = 2\nworkers = 1\n[storage]\nreserve_bytes = \"900TiB\"\n";
+    cluster.home(0).configure(settings);
+    cluster.start(0);
+    let mut publisher = cluster.node(1).clean(5, "publisher");
+    eventually("messages are refused", || publisher.try_store("a", b"x") == QUOTA_EXCEEDED);
+    // Leaders are looked at each second.
+    let mut seen = (leaders(cluster.node(1)), Instant::now());
+    eventually("nobody moves a leader", || {
+        let now = leaders(cluster.node(1));
+        if now != seen.0 {
+            seen = (now, Instant::now());
+        }
+        seen.1.elapsed() > Duration::from_secs(3)
+    });
+    assert_eq!(publisher.try_store("a", b"x"), QUOTA_EXCEEDED);
 }

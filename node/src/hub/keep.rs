@@ -154,7 +154,11 @@ impl Hub {
             self.keeping.full = full;
             if full {
                 let free = usage.free_bytes;
-                tracing::error!(free, used, "the disk is full: new messages are refused");
+                if self.keeping.short {
+                    tracing::error!(free, used, "the disk is full: new messages are refused");
+                } else {
+                    tracing::error!("the disk of another node is full: new messages are refused");
+                }
                 // What retention may give back is wanted now.
                 self.keeping.retention_at = Duration::ZERO;
             } else {

@@ -144,7 +144,8 @@ impl Hub {
             return;
         }
         self.leading.balanced_at = now;
-        let leave = self.stopping || self.keeping.full || self.office(self.node) != Office::Full;
+        // While any node lacks room all refuse, so the others are as good a place as before.
+        let leave = self.stopping || self.keeping.short || self.office(self.node) != Office::Full;
         let parts = self.parts();
         for (seat, group) in Machines::groups(self.route).into_iter().enumerate() {
             let known = self.leading.roles.get(&group);
