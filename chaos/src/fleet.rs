@@ -2,6 +2,7 @@
 //!
 //! Nodes are counted from 0 here and from 1 in everything that is shown.
 
+mod node;
 mod process;
 mod hook;
 mod view;
@@ -15,43 +16,27 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub use hook::Hooks;
+pub use node::Node;
 pub use shim::Weather;
 pub use view::{Member, Partition, Replica, View};
 
 use self::hook::Hooked;
+use self::node::ASK;
 use self::process::{Ports, Process};
 use self::shim::Shim;
 use crate::broker::free_port;
 use crate::proxy::Proxy;
 use crate::seed::Seed;
-use crate::{client, http};
-
-/// For one question to a node that may be frozen.
-const ASK: Duration = Duration::from_millis(500);
 
 /// A cluster.
 pub struct Fleet {
     nodes: Vec<Node>,
     /// The first so many nodes founded the cluster; the others wait to join.
     founders: usize,
-    /// Numbers by which the nodes call each other.
-    ids: Vec<u64>,
     proxy: Option<Proxy>,
     /// Why clock and disk cannot be changed.
     fair: Option<String>,
     directory: Option<TempDir>,
-}
-
-/// One node.
-pub struct Node {
-    mqtt: SocketAddr,
-    http: Option<SocketAddr>,
-    body: Body,
-}
-
-enum Body {
-    Own(Process),
-    Hooked(Hooked),
 }
 
 /// A cluster of processes.
@@ -93,34 +78,34 @@ impl Fleet {
         let seeds = if plan.nodes > 1 { seeds.to_vec() } else { Vec::new() };
         let mut nodes = Vec::new();
         for (index, ports) in ports.into_iter().enumerate() {
-            let (mqtt, http) = (ports.mqtt, Some(ports.http));
+            let doors = (ports.mqtt, ports.http);
             let home = directory.path().join(format!("node-{}", index + 1));
             let mut process = Process::new(&plan.binary, home, ports, shim.as_ref().ok())?;
             process.arguments(&seeds);
-            process.arguments(&["--node-id".to_owned(), (index + 1).to_string()]);
+            // Whoever joins is given a number by the others.
+            let id = (index < plan.nodes).then_some(index as u64 + 1);
+            process.name(id);
             if proxy.is_some() {
                 process.variable("HOLDFAST_CLUSTER_ADVERTISE", &known[index].to_string());
             }
             plan.environment.iter().for_each(|(name, value)| process.variable(name, value));
-            nodes.push(Node { mqtt, http, body: Body::Own(process) });
+            nodes.push(Node::own(doors, process, id));
         }
         let fair = shim.err().map(|error| format!("the library for it does not compile: {error}"));
-        let ids = (1..=count as u64).collect();
-        Ok(Fleet { nodes, founders: plan.nodes, ids, proxy, fair, directory: Some(directory) })
+        Ok(Fleet { nodes, founders: plan.nodes, proxy, fair, directory: Some(directory) })
     }
 
     /// A cluster that is running already. `http` may be empty; if it is not, each node is asked who it is.
     pub fn foreign(targets: &[SocketAddr], http: &[SocketAddr], hooks: &Hooks) -> io::Result<Fleet> {
         let id = |http: &SocketAddr| Ok(View::of(*http, ASK)?.node_id);
         let ids = http.iter().map(id).collect::<io::Result<Vec<_>>>()?;
-        let node = |(index, mqtt): (usize, &SocketAddr)| Node {
-            mqtt: *mqtt,
-            http: http.get(index).copied(),
-            body: Body::Hooked(Hooked::new(hooks.clone(), index)),
+        let node = |(index, mqtt): (usize, &SocketAddr)| {
+            let doors = (*mqtt, http.get(index).copied());
+            Node::hooked(doors, Hooked::new(hooks.clone(), index), ids.get(index).copied())
         };
         let nodes = targets.iter().enumerate().map(node).collect();
         let fair = Some("the nodes are not processes of this storm".to_owned());
-        Ok(Fleet { nodes, founders: targets.len(), ids, proxy: None, fair, directory: None })
+        Ok(Fleet { nodes, founders: targets.len(), proxy: None, fair, directory: None })
     }
 
     /// How many nodes founded the cluster.
@@ -130,10 +115,15 @@ impl Fleet {
 
     /// Which node calls itself this.
     pub fn index_of(&self, id: u64) -> Option<usize> {
-        self.ids.iter().position(|own| *own == id)
+        self.nodes.iter().position(|node| node.id() == Some(id))
     }
 
-    /// All nodes, those that wait to join last.
+    /// Nodes that take part in the cluster now.
+    pub fn members(&self) -> Vec<usize> {
+        (0..self.nodes.len()).filter(|node| self.nodes[*node].is_member()).collect()
+    }
+
+    /// All nodes, and the places of those that may join.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
@@ -158,13 +148,14 @@ impl Fleet {
         self.directory.take().map(TempDir::keep)
     }
 
-    /// Starts the founders that are down, and waits until all that are up serve; an error names who does not.
+    /// Starts the members that are down, and waits until all of them serve; an error names who does not.
     pub fn settle(&self, patience: Duration) -> io::Result<()> {
-        for node in &self.nodes[..self.founders] {
+        let members = || self.nodes.iter().enumerate().filter(|(_, node)| node.is_member());
+        for (_, node) in members() {
             node.start()?;
         }
         let deadline = Instant::now() + patience;
-        for (index, node) in self.nodes.iter().enumerate() {
+        for (index, node) in members() {
             while node.is_up() && !node.serves() {
                 if let Some(status) = node.ended() {
                     let words = node.last_words();
@@ -184,149 +175,6 @@ impl Fleet {
             }
         }
         Ok(())
-    }
-}
-
-impl Node {
-    /// Where its clients come in.
-    pub fn mqtt(&self) -> SocketAddr {
-        self.mqtt
-    }
-
-    /// Its HTTP listener, where it is known.
-    pub fn http(&self) -> Option<SocketAddr> {
-        self.http
-    }
-
-    /// Starts it, unless it runs.
-    pub fn start(&self) -> io::Result<()> {
-        match &self.body {
-            Body::Own(process) => process.start(),
-            Body::Hooked(hooked) => hooked.start(),
-        }
-    }
-
-    /// Ends it without a word. One that is down stays down.
-    pub fn kill(&self) -> io::Result<()> {
-        match &self.body {
-            Body::Own(process) => process.kill(),
-            Body::Hooked(hooked) => hooked.kill(),
-        }
-    }
-
-    /// Asks it to stop and waits; an error when it does not, or stops with another code than 0.
-    pub fn stop(&self, patience: Duration) -> io::Result<()> {
-        match &self.body {
-            Body::Own(process) => process.stop(patience),
-            Body::Hooked(hooked) => hooked.stop(),
-        }
-    }
-
-    /// Freezes it.
-    pub fn pause(&self) -> io::Result<()> {
-        match &self.body {
-            Body::Own(process) => process.pause(),
-            Body::Hooked(hooked) => hooked.pause(),
-        }
-    }
-
-    /// Thaws it. One that is not frozen goes on.
-    pub fn resume(&self) -> io::Result<()> {
-        match &self.body {
-            Body::Own(process) => process.resume(),
-            Body::Hooked(hooked) => hooked.resume(),
-        }
-    }
-
-    /// Whether it was started and not stopped.
-    pub fn is_up(&self) -> bool {
-        match &self.body {
-            Body::Own(process) => process.is_up(),
-            Body::Hooked(hooked) => hooked.is_up(),
-        }
-    }
-
-    /// How it ended, if it did so without being asked, and nothing excuses it. It is down then.
-    pub fn ended(&self) -> Option<String> {
-        match &self.body {
-            Body::Own(process) => process.ended(),
-            Body::Hooked(_) => None,
-        }
-    }
-
-    /// Its end is expected from now on, or no more.
-    pub fn excuse(&self, excused: bool) {
-        if let Body::Own(process) = &self.body {
-            process.excuse(excused);
-        }
-    }
-
-    /// Its clock and disk, where they can be changed.
-    pub fn weather(&self) -> Option<&Weather> {
-        match &self.body {
-            Body::Own(process) => process.weather(),
-            Body::Hooked(_) => None,
-        }
-    }
-
-    /// Its process.
-    pub fn pid(&self) -> Option<u32> {
-        match &self.body {
-            Body::Own(process) => process.pid(),
-            Body::Hooked(_) => None,
-        }
-    }
-
-    /// Counts its starts.
-    pub fn lives(&self) -> u32 {
-        match &self.body {
-            Body::Own(process) => process.lives(),
-            Body::Hooked(hooked) => hooked.lives(),
-        }
-    }
-
-    /// The program and the data of a process of our own.
-    pub fn own(&self) -> Option<(&Path, &Path)> {
-        match &self.body {
-            Body::Own(process) => Some(process.own()),
-            Body::Hooked(_) => None,
-        }
-    }
-
-    /// Whether it can be killed, stopped and started; frozen.
-    pub fn obeys(&self) -> (bool, bool) {
-        match &self.body {
-            Body::Own(_) => (true, true),
-            Body::Hooked(hooked) => hooked.obeys(),
-        }
-    }
-
-    /// Whether it says that it serves, and greets a client.
-    pub fn serves(&self) -> bool {
-        let ready = |http| http::get(http, "/readyz", ASK).is_ok_and(|(status, _)| status == 200);
-        self.http.is_none_or(ready) && client::answers(self.mqtt, ASK)
-    }
-
-    /// Why it says that it does not serve.
-    fn reasons(&self) -> String {
-        let Some(http) = self.http else { return "no client is greeted".to_owned() };
-        match http::get(http, "/readyz", ASK) {
-            Ok((status, body)) => format!("/readyz says {status} {}", body.trim()),
-            Err(error) => format!("/readyz does not answer: {error}"),
-        }
-    }
-
-    /// The last lines that it wrote.
-    pub fn last_words(&self) -> String {
-        match &self.body {
-            Body::Own(process) => process.last_words(),
-            Body::Hooked(_) => String::new(),
-        }
-    }
-
-    /// The cluster as it sees it.
-    pub fn view(&self) -> io::Result<View> {
-        View::of(self.http.ok_or(io::ErrorKind::Unsupported)?, ASK)
     }
 }
 

@@ -255,6 +255,8 @@ pub struct Event {
 pub struct History {
     /// Nodes of the cluster; 0 where they were not counted.
     pub nodes: u16,
+    /// It ended before everything that was due could arrive, so what never came says nothing.
+    pub cut_short: bool,
     /// Topic Names.
     pub topics: Vec<String>,
     /// Client identifiers, where [`What::Served`] was recorded.

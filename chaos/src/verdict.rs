@@ -12,6 +12,8 @@ pub struct Kept {
     pub name: &'static str,
     /// What it says.
     pub says: &'static str,
+    /// Whether the storm went on for long enough to judge it.
+    pub judged: bool,
     /// How often it was broken.
     pub violations: usize,
     /// The first witnesses.
@@ -30,6 +32,7 @@ pub(crate) fn judge(history: &History) -> Vec<Kept> {
         Kept {
             name: promise.name,
             says: promise.says,
+            judged: promise.is_judged_by(history),
             violations: mine.len(),
             witnesses: witnesses.collect(),
         }
@@ -42,6 +45,7 @@ pub(crate) fn lines(promises: &[Kept]) -> String {
     let mut text = String::new();
     for kept in promises {
         let how = match kept.violations {
+            0 if !kept.judged => "not judged, as not everything could arrive".to_owned(),
             0 => "kept".to_owned(),
             n => format!("BROKEN {n} times"),
         };

@@ -6,6 +6,8 @@ use crate::history::{Event, History, Message, What};
 
 /// How far from the messages of a witness other things are still of interest.
 const NEAR: Duration = Duration::from_secs(3);
+/// The same for what the storm did.
+const WEATHER: Duration = Duration::from_secs(15);
 
 /// The events about the messages and clients that `witness` names, with the weather between them: `most` lines. What is
 /// about its messages comes first, then the weather, then what is near to the messages.
@@ -17,9 +19,11 @@ pub fn excerpt(history: &History, witness: &str, most: usize) -> Vec<String> {
         .collect();
     let core: Vec<Duration> =
         ranked.iter().filter(|(rank, _)| *rank == 0).map(|(_, event)| event.at).collect();
-    let near = |at: Duration| core.is_empty() || core.iter().any(|core| at.abs_diff(*core) < NEAR);
-    let mut kept: Vec<(u8, &Event)> =
-        ranked.into_iter().filter(|(rank, event)| *rank < 2 || near(event.at)).collect();
+    let near = |(rank, event): &(u8, &Event)| {
+        let far = if *rank == 1 { WEATHER } else { NEAR };
+        *rank == 0 || core.is_empty() || core.iter().any(|core| event.at.abs_diff(*core) < far)
+    };
+    let mut kept: Vec<(u8, &Event)> = ranked.into_iter().filter(near).collect();
     let all = kept.len();
     // Stable: within a rank the last ones stay, in their order.
     kept.reverse();
@@ -97,6 +101,13 @@ fn name(history: &History, message: &Message) -> String {
     format!("{topic} #{} of {publisher}", message.seq)
 }
 
+/// Nodes for a person, from one bit for each.
+fn nodes(bits: u64) -> String {
+    let nodes = (0..u64::BITS).filter(|node| bits & 1 << node != 0);
+    let nodes: Vec<String> = nodes.map(|node| format!("node {}", node + 1)).collect();
+    nodes.join(" and ")
+}
+
 /// An event for a person, where its own words are numbers.
 fn words(history: &History, what: &What) -> String {
     let subscriber = |index: &u16| history.subscribers[usize::from(*index)].name.as_str();
@@ -119,6 +130,25 @@ fn words(history: &History, what: &What) -> String {
             began.as_secs_f64()
         ),
         What::Struck(words) => format!("storm: {words}"),
+        What::Killed(count) => format!("storm: kill {count}"),
+        What::Isolated(bits) => format!("storm: no datagram goes to or from {}", nodes(*bits)),
+        What::Rejoined(bits) => format!("storm: datagrams go to and from {} again", nodes(*bits)),
+        What::Room(room) => {
+            format!("storm: {}", if *room { "all disks have room" } else { "a disk has no room" })
+        }
+        What::RetainedRead(message) => format!("retained in the end: {}", name(history, message)),
+        What::RetainedSeen { message, asked } => {
+            format!("retained, asked for at {:.6}: {}", asked.as_secs_f64(), name(history, message))
+        }
+        What::View(view) => format!(
+            "node {} says: partition {} in term {} is led by {}, committed {}, its own log ends at {}",
+            view.node + 1,
+            view.partition,
+            view.term,
+            view.leader.map_or("nobody".to_owned(), |leader| format!("node {}", leader + 1)),
+            view.committed,
+            view.last
+        ),
         other => format!("{other:?}"),
     }
 }
@@ -126,6 +156,20 @@ fn words(history: &History, what: &What) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::PublisherFacts;
+
+    #[test]
+    fn what_the_storm_did_long_before_a_message_is_left_out() {
+        let publisher = PublisherFacts { name: "p".into(), qos: 1, retain: false, will: false };
+        let mut history = History::new(vec!["t".into()], vec![publisher], Vec::new());
+        let message = Message { publisher: 0, topic: 0, seq: 1 };
+        let all = [(1, What::Room(true)), (90, What::Isolated(0b101)), (100, What::Sent(message))];
+        history.events = all.map(|(at, what)| Event { at: Duration::from_secs(at), what }).into();
+        let lines = excerpt(&history, "t #1 of p is lost", 10);
+        let wanted =
+            ["90.000000 storm: no datagram goes to or from node 1 and node 3", "100.000000 sent t #1 of p"];
+        assert_eq!(lines, wanted);
+    }
 
     #[test]
     fn an_excerpt_holds_the_weather_and_what_the_witness_names() {

@@ -89,6 +89,16 @@ fn a_lost_acknowledged_message_is_seen() {
 }
 
 #[test]
+fn what_never_came_is_no_loss_where_not_everything_could_come() {
+    let mut history = good();
+    history.cut_short = true;
+    history.events.retain(|e| !matches!(e.what, What::Delivered { .. } | What::RetainedRead(_)));
+    assert_eq!(all(&history), []);
+    let judged = |name| PROMISES.iter().any(|promise| promise.name == name && promise.is_judged_by(&history));
+    assert!(!judged("acked_is_delivered") && judged("qos2_once"));
+}
+
+#[test]
 fn a_message_without_acknowledgement_may_be_absent_or_present() {
     let lost = message(0, 0, 3);
     assert_eq!(spoiled(|events| push(events, What::Sent(lost))), []);

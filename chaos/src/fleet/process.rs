@@ -46,8 +46,14 @@ pub(super) struct Process {
 #[derive(Default)]
 struct Life {
     child: Option<Child>,
+    /// The number that it is told at its start.
+    id: Option<u64>,
     excused: bool,
+    /// It leaves the cluster, or has left it.
+    gone: bool,
     starts: u32,
+    /// Nodes that were here before and have left the cluster.
+    past: u32,
 }
 
 impl Process {
@@ -74,6 +80,11 @@ impl Process {
         self.arguments.extend_from_slice(words);
     }
 
+    /// The number that it is told.
+    pub(super) fn name(&self, id: Option<u64>) {
+        self.life().id = id;
+    }
+
     pub(super) fn variable(&mut self, name: &str, value: &str) {
         self.environment.push((name.to_owned(), value.into()));
     }
@@ -84,6 +95,9 @@ impl Process {
 
     pub(super) fn start(&self) -> io::Result<()> {
         let mut life = self.life();
+        if life.gone {
+            return Ok(());
+        }
         if let Some(child) = &mut life.child {
             if child.try_wait()?.is_none() {
                 return Ok(());
@@ -94,6 +108,7 @@ impl Process {
         let trace = OpenOptions::new().create(true).append(true).open(self.trace())?;
         let child = Command::new(&self.binary)
             .args(&self.arguments)
+            .args(life.id.iter().flat_map(|id| ["--node-id".to_owned(), id.to_string()]))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(trace.try_clone()?)
@@ -116,13 +131,13 @@ impl Process {
     pub(super) fn stop(&self, patience: Duration) -> io::Result<()> {
         // Out of the lock while it is waited for: nobody else needs this process any more.
         let Some(mut child) = self.life().child.take() else { return Ok(()) };
-        send(&child, Signal::SIGTERM)?;
+        send(&mut child, Signal::SIGTERM)?;
         // One that is frozen would never hear it.
-        send(&child, Signal::SIGCONT)?;
+        send(&mut child, Signal::SIGCONT)?;
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             if let Some(status) = child.try_wait()? {
-                return well(status);
+                return if self.life().excused { Ok(()) } else { well(status) };
             }
             thread::sleep(Duration::from_millis(10));
         }
@@ -140,7 +155,7 @@ impl Process {
     }
 
     fn signal(&self, which: Signal) -> io::Result<()> {
-        self.life().child.as_ref().map_or(Ok(()), |child| send(child, which))
+        self.life().child.as_mut().map_or(Ok(()), |child| send(child, which))
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -158,11 +173,31 @@ impl Process {
     pub(super) fn ended(&self) -> Option<String> {
         let mut life = self.life();
         let status = life.child.as_mut()?.try_wait().ok()??;
-        if life.excused {
+        if life.excused || life.gone {
             return None;
         }
         life.child = None;
         Some(status.to_string())
+    }
+
+    pub(super) fn take_leave(&self) {
+        self.life().gone = true;
+    }
+
+    /// What was here is put away, and a node without data and number may start.
+    pub(super) fn begin_anew(&self) -> io::Result<()> {
+        self.kill()?;
+        let mut life = self.life();
+        if self.data.exists() {
+            life.past += 1;
+            fs::rename(&self.data, self.past(life.past))?;
+        }
+        (life.id, life.gone) = (None, false);
+        Ok(())
+    }
+
+    fn past(&self, number: u32) -> PathBuf {
+        self.home.join(format!("past-{number}"))
     }
 
     pub(super) fn weather(&self) -> Option<&Weather> {
@@ -173,8 +208,14 @@ impl Process {
         self.life().starts
     }
 
-    pub(super) fn own(&self) -> (&Path, &Path) {
-        (&self.binary, &self.data)
+    pub(super) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// The directories of all that were here.
+    pub(super) fn data(&self) -> Vec<PathBuf> {
+        let past = (1..=self.life().past).map(|number| self.past(number));
+        past.chain(self.data.exists().then(|| self.data.clone())).collect()
     }
 
     fn trace(&self) -> PathBuf {
@@ -196,7 +237,11 @@ impl Drop for Process {
     }
 }
 
-fn send(child: &Child, which: Signal) -> io::Result<()> {
+/// One that has ended hears nothing, and its number may be another's by now.
+fn send(child: &mut Child, which: Signal) -> io::Result<()> {
+    if child.try_wait()?.is_some() {
+        return Ok(());
+    }
     // A pid of the kernel fits an i32.
     signal::kill(Pid::from_raw(child.id() as i32), which).map_err(io::Error::from)
 }
@@ -206,5 +251,63 @@ fn well(status: ExitStatus) -> io::Result<()> {
         (true, _) => Ok(()),
         (false, Some(signal)) => Err(io::Error::other(format!("it ended by signal {signal}"))),
         (false, None) => Err(io::Error::other(format!("it stopped with {status}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(script: &str) -> (tempfile::TempDir, Process) {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("program");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let home = directory.path().join("home");
+        let process = Process::new(&program, home, Ports::new().unwrap(), None).unwrap();
+        (directory, process)
+    }
+
+    /// Until it has ended and this has been seen, so that its number is nobody's any more.
+    fn end(process: &Process) {
+        while process.life().child.as_mut().unwrap().try_wait().unwrap().is_none() {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn one_that_has_ended_and_may_do_so_can_be_stopped() {
+        let (_directory, process) = process("exit 1");
+        process.excuse(true);
+        process.start().unwrap();
+        end(&process);
+        assert_eq!(process.ended(), None);
+        process.pause().unwrap();
+        process.stop(Duration::from_secs(10)).unwrap();
+        process.excuse(false);
+        process.start().unwrap();
+        end(&process);
+        assert!(process.stop(Duration::from_secs(10)).is_err(), "nothing excuses this one");
+    }
+
+    #[test]
+    fn one_that_left_is_not_started_and_its_place_is_taken_by_another() {
+        let (_directory, process) = process("mkdir \"$9\"; echo \"$*\" >>\"$9/words\"");
+        process.name(Some(7));
+        process.start().unwrap();
+        end(&process);
+        process.take_leave();
+        process.kill().unwrap();
+        process.start().unwrap();
+        assert!(!process.is_up() && process.lives() == 1);
+        process.begin_anew().unwrap();
+        process.start().unwrap();
+        end(&process);
+        let words = |data: &PathBuf| fs::read_to_string(data.join("words")).unwrap();
+        let words: Vec<String> = process.data().iter().map(words).collect();
+        assert!(
+            words.len() == 2 && words[0].contains("--node-id 7") && !words[1].contains("--node-id"),
+            "{words:?}"
+        );
     }
 }

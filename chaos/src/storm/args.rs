@@ -107,7 +107,7 @@ impl StormArgs {
         let plan = Plan {
             binary: absolute(binary)?,
             nodes: usize::from(self.nodes),
-            spares: 0,
+            spares: usize::from(self.nodes > 1),
             directory: self.dir.clone(),
             environment: SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             proxied: true,
@@ -117,17 +117,39 @@ impl StormArgs {
 
     /// What decides how it goes.
     fn words(&self) -> String {
-        let whom = match self.targets.as_slice() {
-            [] => format!("--nodes {}", self.nodes),
-            targets => format!("--targets {}", targets.join(",")),
+        let whom = match &self.holdfast {
+            Some(binary) => format!("--holdfast {} --nodes {}", binary.display(), self.nodes),
+            None => self.foreigners(),
         };
         format!(
-            "holdfast-chaos storm {whom} --duration {}s --seed {} --nemesis {} --rate {}",
+            "holdfast-chaos storm {whom} --duration {}s --seed {} --nemesis {} --rate {} --patience {}s",
             self.duration.as_secs(),
             self.seed,
             self.nemesis.join(","),
-            self.rate
+            self.rate,
+            self.patience.as_secs()
         )
+    }
+
+    /// Somebody's own cluster, in the words of a shell.
+    fn foreigners(&self) -> String {
+        let mut words = format!("--targets {}", self.targets.join(","));
+        if !self.http.is_empty() {
+            words += &format!(" --http {}", self.http.join(","));
+        }
+        let hooks = [
+            ("kill", &self.hook_kill),
+            ("start", &self.hook_start),
+            ("stop", &self.hook_stop),
+            ("pause", &self.hook_pause),
+            ("resume", &self.hook_resume),
+        ];
+        for (name, hook) in hooks {
+            if let Some(hook) = hook {
+                words += &format!(" --hook-{name} '{}'", hook.replace('\'', r"'\''"));
+            }
+        }
+        words
     }
 
     fn write(&self, outcome: &Outcome) -> io::Result<()> {

@@ -16,7 +16,7 @@ use crate::report::{Report, Told, Turn};
 use crate::seed::Seed;
 use crate::workload::drain::{drain, read_retained, until};
 use crate::workload::recorder::{Pulse, Recorder, Signals};
-use crate::workload::{Actor, Doors, cast};
+use crate::workload::{Actor, cast};
 
 /// Clients have this long to subscribe before the storm.
 const SETTLE_WAIT: Duration = Duration::from_secs(60);
@@ -77,7 +77,7 @@ pub(super) fn run(storm: &Storm, progress: &mut dyn Write) -> io::Result<(Report
                 scope.spawn(move || watch::watch(scene, index))
             })
             .collect();
-        let clients = enter(scope, &storm.fleet, actors, (&signals, &mut course.steady));
+        let clients = enter(scope, &scene, actors, &mut course.steady);
         let raged = course.rage(storm, schedule, &mut recorder);
         signals.stop.store(true, Ordering::SeqCst);
         let events: Vec<Event> = clients.into_iter().flat_map(|client| joined(client.join())).collect();
@@ -86,6 +86,7 @@ pub(super) fn run(storm: &Storm, progress: &mut dyn Write) -> io::Result<(Report
     })?;
     let seconds = scene.now().as_secs_f64();
     let (mut failures, turns) = (course.failures, course.turns);
+    history.cut_short = scene.is_called_off();
     history.events = events;
     history.events.extend(recorder.events);
     for (node, why) in (1..).zip(&watched).filter_map(|(node, watched)| Some((node, watched.blind.as_ref()?)))
@@ -116,15 +117,13 @@ pub(super) fn run(storm: &Storm, progress: &mut dyn Write) -> io::Result<(Report
 /// All clients come.
 fn enter<'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
-    fleet: &Fleet,
+    scene: &Scene<'_>,
     actors: Vec<Actor>,
-    (signals, steady): (&Arc<Signals>, &mut Vec<Steady>),
+    steady: &mut Vec<Steady>,
 ) -> Vec<thread::ScopedJoinHandle<'scope, Vec<Event>>> {
-    let doors = fleet.nodes()[..fleet.founders()].iter().map(|node| node.mqtt()).collect();
-    let doors = Doors::new(doors);
     let mut clients = Vec::new();
     for actor in actors {
-        let (doors, recorder) = (doors.clone(), Recorder::new(signals));
+        let (doors, recorder) = (scene.doors.clone(), Recorder::new(&scene.signals));
         if actor.is_steady() {
             steady.push(Steady { name: actor.name.clone(), pulse: Arc::clone(&recorder.pulse) });
         }
@@ -146,6 +145,7 @@ impl Course<'_> {
         if !until(SETTLE_WAIT, || signals.settled.load(Ordering::SeqCst) >= expected) {
             let here = signals.settled.load(Ordering::SeqCst);
             self.failures.push(format!("{here} of {expected} clients could connect before the storm"));
+            self.scene.call_off();
             return Ok(());
         }
         signals.publish.store(true, Ordering::SeqCst);
@@ -160,10 +160,9 @@ impl Course<'_> {
         self.say("calm: everything is to arrive")?;
         if !self.scene.is_called_off() {
             self.failures.extend(drain(&signals, QUIET));
-        }
-        for node in &self.scene.fleet.nodes()[..self.scene.fleet.founders()] {
-            if self.failures.is_empty() {
-                self.failures.extend(read_retained(node.mqtt(), recorder).err());
+            for node in self.scene.fleet.members() {
+                let door = self.scene.node(node).mqtt();
+                self.failures.extend(read_retained(door, recorder).err());
             }
         }
         Ok(())
@@ -266,11 +265,12 @@ impl Course<'_> {
 /// Stops the nodes, and reads what is on their disks.
 fn open_up(fleet: &Fleet, at: Duration, history: &mut History, failures: &mut Vec<String>) {
     for (index, node) in fleet.nodes().iter().enumerate() {
-        let Some((_, data)) = node.own() else { continue };
         let number = index + 1;
-        failures.extend(node.stop(STOP).err().map(|error| format!("node {number} at the end: {error}")));
-        if data.exists() {
-            match autopsy::read(data, index as u16, at) {
+        if node.binary().is_some() {
+            failures.extend(node.stop(STOP).err().map(|error| format!("node {number} at the end: {error}")));
+        }
+        for data in node.data() {
+            match autopsy::read(&data, index as u16, at) {
                 Ok(events) => history.events.extend(events),
                 Err(error) => failures.push(format!("the log of node {number}: {error}")),
             }

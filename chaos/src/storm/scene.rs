@@ -12,12 +12,15 @@ use crate::fleet::{Fleet, Node};
 use crate::history::{Event, What};
 use crate::proxy::Proxy;
 use crate::seed::Seed;
+use crate::workload::Doors;
 use crate::workload::recorder::Signals;
 
 /// The cluster, the clients' signals, and what was done.
 pub(super) struct Scene<'a> {
     pub(super) fleet: &'a Fleet,
     pub(super) signals: Arc<Signals>,
+    /// Where clients come in.
+    pub(super) doors: Doors,
     /// For a node to serve after its start.
     pub(super) patience: Duration,
     chronicle: Mutex<Chronicle>,
@@ -55,9 +58,11 @@ pub(super) struct Open(usize);
 
 impl<'a> Scene<'a> {
     pub(super) fn new(fleet: &'a Fleet, signals: &Arc<Signals>, patience: Duration) -> Scene<'a> {
+        let doors = fleet.members().into_iter().map(|node| fleet.nodes()[node].mqtt()).collect();
         Scene {
             fleet,
             signals: Arc::clone(signals),
+            doors: Doors::new(doors),
             patience,
             chronicle: Mutex::default(),
             over: AtomicBool::new(false),
@@ -133,14 +138,21 @@ impl<'a> Scene<'a> {
         &self.fleet.nodes()[index]
     }
 
-    /// A founder by chance.
+    /// A node by chance.
     pub(super) fn any(&self, seed: &mut Seed) -> usize {
-        seed.below(self.fleet.founders() as u64) as usize
+        let members = self.fleet.members();
+        members[seed.below(members.len() as u64) as usize]
     }
 
-    /// All founders but these.
+    /// All nodes but these.
     pub(super) fn others(&self, nodes: &[usize]) -> Vec<usize> {
-        (0..self.fleet.founders()).filter(|node| !nodes.contains(node)).collect()
+        let members = self.fleet.members().into_iter();
+        members.filter(|node| !nodes.contains(node)).collect()
+    }
+
+    /// All nodes but these, and the places of those that may join meanwhile.
+    pub(super) fn everybody_else(&self, nodes: &[usize]) -> Vec<usize> {
+        (0..self.fleet.nodes().len()).filter(|node| !nodes.contains(node)).collect()
     }
 
     /// SIGKILL, or what stands for it.

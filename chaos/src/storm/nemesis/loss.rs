@@ -25,8 +25,8 @@ pub(super) fn on_links(
 ) -> io::Result<()> {
     let proxy = scene.proxy()?;
     let (node, all) = (scene.any(seed), seed.below(2) == 0);
-    let nodes = 0..scene.fleet.founders();
-    let pairs = nodes.clone().flat_map(|from| nodes.clone().map(move |to| (from, to)));
+    let nodes = scene.fleet.members();
+    let pairs = nodes.iter().flat_map(|from| nodes.iter().map(|to| (*from, *to)));
     let meets = |(from, to): &(usize, usize)| from != to && (all || *from == node || *to == node);
     let ways: Vec<(usize, usize)> = pairs.filter(meets).collect();
     let whose = if all { "all".to_owned() } else { format!("node {}'s", node + 1) };

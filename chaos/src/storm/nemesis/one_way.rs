@@ -11,8 +11,8 @@ use crate::seed::Seed;
 pub(super) fn strike(scene: &Scene<'_>, seed: &mut Seed, hold: Duration) -> io::Result<()> {
     let proxy = scene.proxy()?;
     let node = scene.any(seed);
-    let mut others = scene.others(&[node]);
     let (all, deaf) = (seed.below(2) == 0, seed.below(2) == 0);
+    let mut others = if all { scene.everybody_else(&[node]) } else { scene.others(&[node]) };
     if !all {
         others = vec![others[seed.below(others.len() as u64) as usize]];
     }

@@ -24,17 +24,18 @@ pub(super) fn strike(scene: &Scene<'_>, seed: &mut Seed, hold: Duration) -> io::
 }
 
 fn shape(scene: &Scene<'_>, seed: &mut Seed) -> Shape {
-    let nodes = scene.fleet.founders();
     let (one, other) = (scene.any(seed), scene.any(seed));
     if seed.below(4) == 0 && one != other {
         let words = format!("nodes {} and {} do not reach each other", one + 1, other + 1);
         return Shape { side: Vec::new(), pairs: vec![(one, other)], words };
     }
-    // A minority, of each size that there is.
-    let size = 1 + seed.below((nodes as u64 - 1) / 2) as usize;
-    let side: Vec<usize> = (one..one + size).map(|node| node % nodes).collect();
-    let pairs =
-        side.iter().flat_map(|node| scene.others(&side).into_iter().map(|far| (*node, far))).collect();
+    // A minority, of each size that there is, also while a node more is there.
+    let size = 1 + seed.below((scene.fleet.founders() as u64 - 1) / 2) as usize;
+    let members = scene.fleet.members();
+    let first = members.iter().position(|node| *node == one).unwrap_or_default();
+    let side: Vec<usize> = members.iter().copied().cycle().skip(first).take(size).collect();
+    let far = scene.everybody_else(&side);
+    let pairs = side.iter().flat_map(|node| far.iter().map(move |far| (*node, *far))).collect();
     let names: Vec<String> = side.iter().map(|node| (node + 1).to_string()).collect();
     Shape { words: format!("node {} is cut off", names.join(" and ")), side, pairs }
 }

@@ -11,8 +11,10 @@ const STOP: Duration = Duration::from_secs(20);
 
 pub(super) fn strike(scene: &Scene<'_>, seed: &mut Seed, hold: Duration) -> io::Result<()> {
     let first = scene.any(seed);
-    let nodes = scene.fleet.founders();
-    for victim in (first..first + nodes).map(|node| node % nodes) {
+    let mut nodes = scene.fleet.members();
+    let at = nodes.iter().position(|node| *node == first).unwrap_or_default();
+    nodes.rotate_left(at);
+    for victim in nodes.iter().copied() {
         let node = scene.node(victim);
         let words = format!("node {} is stopped and started", victim + 1);
         let open = scene.begin("rolling-restart", (&[victim], &[]), words);
@@ -22,10 +24,10 @@ pub(super) fn strike(scene: &Scene<'_>, seed: &mut Seed, hold: Duration) -> io::
         scene.end(open);
         stopped.map_err(|error| io::Error::other(format!("node {}: {error}", victim + 1)))?;
         let until = Instant::now() + scene.patience;
-        while !scene.is_called_off() && !node.serves() && Instant::now() < until {
+        while !scene.is_called_off() && node.is_member() && !node.serves() && Instant::now() < until {
             scene.hold(Duration::from_millis(50));
         }
-        scene.hold((hold / nodes as u32).min(Duration::from_secs(1)));
+        scene.hold((hold / nodes.len() as u32).min(Duration::from_secs(1)));
     }
     Ok(())
 }
