@@ -242,6 +242,10 @@ impl Outbound {
     /// Finishes a flight.
     pub fn finish(&mut self, packet_id: u16) -> Option<Flight> {
         let number = self.by_id.remove(&packet_id)?;
+        // Its turn to be sent again may not have come yet.
+        if let Ok(place) = self.resend.binary_search(&number) {
+            self.resend.remove(place);
+        }
         let at = usize::try_from(number - self.base).expect("a queue fits memory");
         let flight = self.flights[at].take();
         while let Some(None) = self.flights.front() {
