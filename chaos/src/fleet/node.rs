@@ -25,6 +25,8 @@ pub struct Node {
     id: Mutex<Option<u64>>,
     /// Whether it takes part; the place of one that is to join does not.
     member: AtomicBool,
+    /// It has begun to join and has not served yet.
+    joins: AtomicBool,
 }
 
 enum Body {
@@ -36,7 +38,14 @@ impl Node {
     /// A process of this storm. It founds the cluster under this number, or waits to join.
     pub(super) fn own((mqtt, http): (SocketAddr, SocketAddr), process: Process, id: Option<u64>) -> Node {
         let (http, member) = (Some(http), AtomicBool::new(id.is_some()));
-        Node { mqtt, http, body: Body::Own(process), id: Mutex::new(id), member }
+        Node {
+            mqtt,
+            http,
+            body: Body::Own(process),
+            id: Mutex::new(id),
+            member,
+            joins: AtomicBool::new(false),
+        }
     }
 
     /// A node that somebody else runs.
@@ -46,7 +55,14 @@ impl Node {
         id: Option<u64>,
     ) -> Node {
         let member = AtomicBool::new(true);
-        Node { mqtt, http, body: Body::Hooked(hooked), id: Mutex::new(id), member }
+        Node {
+            mqtt,
+            http,
+            body: Body::Hooked(hooked),
+            id: Mutex::new(id),
+            member,
+            joins: AtomicBool::new(false),
+        }
     }
 
     fn number(&self) -> MutexGuard<'_, Option<u64>> {
@@ -68,8 +84,19 @@ impl Node {
         let Body::Own(process) = &self.body else { return Err(io::ErrorKind::Unsupported.into()) };
         process.begin_anew()?;
         *self.number() = None;
+        self.joins.store(true, Ordering::SeqCst);
         self.member.store(true, Ordering::SeqCst);
         Ok(())
+    }
+
+    /// It has served: from now on it has everything that it says it has.
+    pub fn has_joined(&self) {
+        self.joins.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether its copies may still be in the making.
+    pub fn is_joining(&self) -> bool {
+        self.joins.load(Ordering::SeqCst)
     }
 
     /// It is to leave the cluster for good: its end is expected, and it is started no more.

@@ -18,6 +18,9 @@ use super::shim::{Shim, Weather};
 /// Lines of a log that are shown when a node ends by itself.
 const WORDS: usize = 20;
 
+/// The last words of one whose port somebody else had just then.
+const TAKEN: &str = "Address already in use (os error 98)";
+
 /// Where a node listens.
 pub(super) struct Ports {
     pub(super) mqtt: SocketAddr,
@@ -137,7 +140,8 @@ impl Process {
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             if let Some(status) = child.try_wait()? {
-                return if self.life().excused { Ok(()) } else { well(status) };
+                let life = self.life();
+                return if life.excused || life.gone { Ok(()) } else { well(status) };
             }
             thread::sleep(Duration::from_millis(10));
         }
@@ -177,6 +181,11 @@ impl Process {
             return None;
         }
         life.child = None;
+        drop(life);
+        // Others on this machine look for free ports too, and one that is down holds none.
+        if self.last_words().ends_with(TAKEN) && self.start().is_ok() {
+            return None;
+        }
         Some(status.to_string())
     }
 

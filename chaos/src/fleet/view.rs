@@ -24,8 +24,14 @@ pub struct View {
 pub struct Member {
     /// Its number.
     pub id: u64,
-    /// `alive`, `dead`, `draining`.
+    /// `alive`, `dead`, `draining` and so on.
     pub state: String,
+    /// Groups that it leads.
+    #[serde(default)]
+    pub leads: u64,
+    /// Groups in which it votes.
+    #[serde(default)]
+    pub votes: u64,
 }
 
 /// One partition.

@@ -28,6 +28,8 @@ pub(super) fn watch(scene: &Scene<'_>, index: usize) -> Watched {
     let node = scene.node(index);
     while !Signals::on(&scene.signals.stop) {
         let (life, asked, began) = (node.lives(), scene.now(), Instant::now());
+        // The start of a copy in the making goes back when the older part arrives.
+        let joining = node.is_joining();
         let view = node.view();
         if let (Err(error), true, true) = (&view, last.is_empty(), node.http().is_some() && life > 0) {
             watched.blind = Some(error.to_string());
@@ -36,7 +38,7 @@ pub(super) fn watch(scene: &Scene<'_>, index: usize) -> Watched {
             watched.blind = None;
             let at = scene.now();
             // One that was started meanwhile belongs to nobody's life.
-            for partition in view.partitions.iter().filter(|_| node.lives() == life) {
+            for partition in view.partitions.iter().filter(|_| !joining && node.lives() == life) {
                 let view = seen(scene, index as u16, life, (asked, partition));
                 let before = last.insert(view.partition, view);
                 if before.is_none_or(|before| View { asked, ..before } != view) {

@@ -102,6 +102,10 @@ impl Actor {
     pub(crate) fn work(mut self, doors: &Doors, mut recorder: Recorder) -> Vec<Event> {
         let signals = recorder.signals.clone();
         while !Signals::on(&signals.stop) {
+            if Signals::on(&signals.retire) {
+                // A will is due now, and not only at the end of Keep Alive.
+                self.abandoned = None;
+            }
             let absent = match self.manner {
                 Manner::Fights if self.first => Signals::on(&signals.retire) && self.is_idle(),
                 Manner::Fights => !Signals::on(&signals.publish) && self.is_idle(),

@@ -54,6 +54,7 @@ fn join(scene: &Scene<'_>, place: usize, hold: Duration) -> io::Result<()> {
         let (why, words) = (node.reasons(), node.last_words());
         io::Error::other(format!("node {} joins: {error}: {why}; its last words:\n{words}", place + 1))
     })?;
+    node.has_joined();
     scene.doors.open(place as u16, node.mqtt());
     Ok(())
 }
@@ -85,7 +86,8 @@ fn wish(scene: &Scene<'_>, (place, hold): (usize, Duration), what: &str) -> io::
     let granted = wait(scene, hold, || {
         for other in scene.others(&[place]) {
             match scene.node(other).ask(what, ANSWER) {
-                Ok((status, _)) if (200..300).contains(&status) => return true,
+                // Unknown: the answer to an earlier question was lost.
+                Ok((status, _)) if (200..300).contains(&status) || status == 404 => return true,
                 Ok((status, body)) => last = format!("node {} says {status} {}", other + 1, body.trim()),
                 Err(error) => last = format!("node {}: {error}", other + 1),
             }
@@ -99,8 +101,10 @@ fn view(scene: &Scene<'_>, but: usize) -> Option<View> {
     scene.others(&[but]).into_iter().find_map(|other| scene.node(other).view().ok())
 }
 
+/// It does not count any more; there are always enough others to take its votes.
 fn is_drained(view: &View, id: u64) -> bool {
-    view.nodes.iter().any(|node| node.id == id && node.state == "drained")
+    let mut nodes = view.nodes.iter();
+    nodes.any(|node| node.id == id && node.state == "draining" && (node.leads, node.votes) == (0, 0))
 }
 
 fn is_listed(view: &View, id: u64) -> bool {
