@@ -31,6 +31,8 @@ pub struct Identity {
     pub partitions: u16,
     /// Session groups the cluster was founded with.
     pub session_groups: u16,
+    /// Ids that the cluster had before this directory went on alone, the oldest first.
+    pub former: Vec<String>,
 }
 
 /// A node as the founding knew it.
@@ -79,6 +81,9 @@ struct Stored {
     members: Vec<Member>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     joined: bool,
+    /// Only where there is one, so that an earlier version goes on reading the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    former: Vec<String>,
 }
 
 /// Why a data directory cannot be used.
@@ -173,22 +178,53 @@ impl Charter {
         fs::remove_file(&draft).map_err(failed)?;
         sync_dir(dir)
     }
+
+    /// Makes the node of `dir` the only founder of a cluster that has a new id, which is how whatever comes back of
+    /// the old one is kept out: nodes of different clusters do not speak to each other. Synced; a crash leaves the
+    /// old file or the new one.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn go_on_alone(mut self, dir: &Path) -> Result<Self, IdentityError> {
+        let own = self.identity.node_id;
+        let address = self.members.iter().find(|member| member.node == own);
+        let address = address.map_or_else(String::new, |member| member.address.clone());
+        self.members = vec![Member { node: own, uuid: self.identity.node_uuid.clone(), address }];
+        self.identity.former.push(std::mem::replace(&mut self.identity.cluster_id, Identity::new_uuid()));
+        let path = dir.join(FILE);
+        let draft = write_draft(dir, FILE, &Stored::from(&self))?;
+        fs::rename(&draft, &path).map_err(|source| IdentityError::Io { path, source })?;
+        sync_dir(dir)?;
+        Ok(self)
+    }
 }
 
 impl From<Stored> for Charter {
     fn from(stored: Stored) -> Self {
         let Stored { format, cluster_id, node_id, node_uuid, partitions, session_groups, .. } = stored;
-        let identity = Identity { format, cluster_id, node_id, node_uuid, partitions, session_groups };
+        let former = stored.former;
+        let identity =
+            Identity { format, cluster_id, node_id, node_uuid, partitions, session_groups, former };
         Self { identity, replicas: stored.replicas, members: stored.members, joined: stored.joined }
     }
 }
 
 impl From<&Charter> for Stored {
     fn from(charter: &Charter) -> Self {
-        let Identity { format, cluster_id, node_id, node_uuid, partitions, session_groups } =
+        let Identity { format, cluster_id, node_id, node_uuid, partitions, session_groups, former } =
             charter.identity.clone();
-        let (replicas, members, joined) = (charter.replicas, charter.members.clone(), charter.joined);
-        Self { format, cluster_id, node_id, node_uuid, partitions, session_groups, replicas, members, joined }
+        Self {
+            format,
+            cluster_id,
+            node_id,
+            node_uuid,
+            partitions,
+            session_groups,
+            replicas: charter.replicas,
+            members: charter.members.clone(),
+            joined: charter.joined,
+            former,
+        }
     }
 }
 
@@ -259,6 +295,11 @@ impl Identity {
         Ok(())
     }
 
+    /// Whether the directory's log has ever been opened.
+    pub fn was_started(dir: &Path) -> bool {
+        dir.join(STARTED).exists()
+    }
+
     /// Writes down that the directory's log has been opened. From then on it must be there.
     ///
     /// # Errors
@@ -319,6 +360,7 @@ mod tests {
             node_uuid: Identity::new_uuid(),
             partitions: 16,
             session_groups: 8,
+            former: Vec::new(),
         }
     }
 
@@ -346,6 +388,23 @@ mod tests {
         fs::write(dir.path().join(FILE), first).expect("written");
         let charter = Charter::read(dir.path()).expect("read").expect("there");
         assert_eq!((charter.identity.partitions, charter.replicas, charter.members.len()), (16, 0, 0));
+    }
+
+    #[test]
+    fn a_directory_that_goes_on_alone_has_a_new_cluster_and_knows_the_old_one() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let member = |node: u64| Member { node, uuid: format!("u{node}"), address: format!("a:{node}") };
+        let old =
+            Charter { identity: identity(), replicas: 3, members: vec![member(1), member(3)], joined: false };
+        old.create(dir.path()).expect("created");
+        let new = old.clone().go_on_alone(dir.path()).expect("written");
+        assert_eq!(Charter::read(dir.path()).expect("read"), Some(new.clone()));
+        let uuid = old.identity.node_uuid.clone();
+        assert_eq!(new.members, [Member { uuid, ..member(3) }]);
+        assert_ne!(new.identity.cluster_id, old.identity.cluster_id);
+        assert_eq!(new.identity.former, [old.identity.cluster_id]);
+        let again = new.clone().go_on_alone(dir.path()).expect("written");
+        assert_eq!(again.identity.former.last(), Some(&new.identity.cluster_id));
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub struct Saved {
     /// What this replica is among the members that it knows; `None` if it had been taken out of the group,
     /// which then goes on elsewhere: such a directory is the wrong one.
     pub standing: Option<Standing>,
+    /// It is the only replica already: nothing is lost, and nothing has to be decided.
+    pub alone: bool,
     /// The term of the last entry.
     pub term: Term,
     /// The last entry. All up to here are kept and count from now on.
@@ -128,6 +130,7 @@ impl Recovery {
         let members: &Members = &start.progress.members;
         let saved = Saved {
             standing: members.standing(replica),
+            alone: members.is_alone(replica),
             term,
             last,
             committed,

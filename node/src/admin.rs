@@ -33,6 +33,7 @@ pub use call::CallError;
 pub use deed::{DeedError, drain, remove, undrain};
 pub use gate::{Gate, NodeDeed, NodeRefusal, NodeReply, Query, Setup};
 pub use page::{Page, PageQuery};
+pub(crate) use status::columns;
 pub use status::status;
 
 #[cfg(test)]

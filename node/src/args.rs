@@ -66,6 +66,16 @@ pub enum Command {
         #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8083")]
         http: String,
     },
+    /// For the day when a majority of the nodes is lost for good: shows what a stopped node's directory has kept, and
+    /// with --i-accept-data-loss makes it go on alone
+    Recover {
+        /// The data directory of the stopped node
+        #[arg(long, value_name = "DIR")]
+        data_dir: PathBuf,
+        /// Whatever this directory does not have is lost, and the other nodes' directories never come back
+        #[arg(long)]
+        i_accept_data_loss: bool,
+    },
     /// Certificates for the cluster link
     Cert {
         /// The deed.

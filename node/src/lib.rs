@@ -5,6 +5,7 @@
 
 pub mod args;
 pub mod start;
+pub mod recover;
 mod listener;
 mod driver;
 pub mod worker;

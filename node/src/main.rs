@@ -11,6 +11,7 @@ use holdfast_cluster::link::cert::{self, CertError};
 use holdfast_node::admin::{self, DeedError};
 use holdfast_node::args::{CertCommand, Cli, Command, cert_text, version_text};
 use holdfast_node::config::{Config, LogFormat};
+use holdfast_node::recover;
 use holdfast_node::start::{Node, NodeError, chain};
 
 #[global_allocator]
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
             let how = (force, Duration::from_secs(wait));
             told(admin::remove(&http, node, how, &mut |line| say(line)))
         }
+        Command::Recover { data_dir, i_accept_data_loss } => recover(&data_dir, i_accept_data_loss),
         Command::Cert { command: CertCommand::New { out, nodes } } => certificates(&out, nodes),
         Command::Version => {
             say(&version_text(holdfast_cluster::FORMAT));
@@ -151,6 +153,18 @@ fn told(result: Result<String, DeedError>) -> u8 {
             say(&word);
             STOPPED
         }
+        Err(error) => complain_as(&chain(&error), FAILED),
+    }
+}
+
+fn recover(dir: &Path, accepted: bool) -> u8 {
+    let told = if accepted { recover::go_on_alone(dir) } else { recover::account(dir) };
+    match told {
+        Ok(told) => {
+            say(&told.text);
+            if told.whole { STOPPED } else { FAILED }
+        }
+        Err(error) if error.is_misuse() => complain(&chain(&error)),
         Err(error) => complain_as(&chain(&error), FAILED),
     }
 }

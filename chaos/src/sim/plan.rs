@@ -34,6 +34,7 @@ impl Build {
             node_uuid: uuid(2),
             partitions: 1 + seed.below(4) as u16,
             session_groups: 1 + seed.below(3) as u16,
+            former: Vec::new(),
         };
         let log = holdfast_node::log::Config {
             tail_cache_bytes: [0, 4_096, 1 << 20][seed.below(3) as usize],

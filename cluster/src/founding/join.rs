@@ -235,6 +235,7 @@ impl Applicant {
             node_uuid: self.request.uuid.clone(),
             partitions: narrow(joined.partitions, "a number of partitions")?,
             session_groups: narrow(joined.session_groups, "a number of session groups")?,
+            former: Vec::new(),
         };
         if !joined.members.iter().any(|member| member.node == joined.node) {
             return Err(strange("a list of nodes"));

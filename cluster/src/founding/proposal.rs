@@ -68,6 +68,7 @@ impl Proposal {
             node_uuid: own.uuid.clone(),
             partitions: narrow(self.partitions),
             session_groups: narrow(self.session_groups),
+            former: Vec::new(),
         };
         let (replicas, members) = (narrow(self.replicas), self.members.clone());
         Some(Charter { identity, replicas, members, joined: false })

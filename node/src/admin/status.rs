@@ -64,7 +64,8 @@ fn partition_row(partition: &Partition) -> Vec<String> {
     ]
 }
 
-fn columns(head: &[&str], rows: Vec<Vec<String>>) -> String {
+/// A table with a head.
+pub(crate) fn columns(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let head: Vec<String> = head.iter().map(|text| (*text).to_owned()).collect();
     let width =
         |column: usize| rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or(0);

@@ -27,7 +27,7 @@ use super::tag::Tag;
 use super::{Hub, millis};
 use crate::mail::Event;
 use crate::route::META;
-use crate::state::meta::{Boot, Founding, Lapse, MetaKind, MetaOp, Office, Renew, Verdict};
+use crate::state::meta::{Boot, Founding, GoOn, Lapse, MetaKind, MetaOp, Office, Renew, Verdict};
 
 /// How long a first request for a boot waits for its answer; the next waits twice as long.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -192,7 +192,14 @@ impl Hub {
 
     /// Says the request once. `true`: with a better sequence it may be said again at once.
     fn say_boot(&mut self) -> bool {
-        let body = if self.machines.meta.founding().is_some() { self.boot_op() } else { self.found_op() };
+        let body = match self.machines.meta.founding() {
+            None => self.found_op(),
+            Some(founding) if self.identity.former.contains(&founding.cluster_id) => {
+                let (former, cluster_id) = (founding.cluster_id.clone(), self.identity.cluster_id.clone());
+                MetaKind::GoOn(GoOn { node: self.node.get(), former, cluster_id })
+            }
+            Some(_) => self.boot_op(),
+        };
         let proposal = Proposal {
             group: META,
             node: self.node,
@@ -281,6 +288,13 @@ impl Hub {
                     self.lose("the others hold it to be dead");
                 }
                 tracing::warn!(node, boot, "the lease of a node has ended");
+                self.close_everywhere();
+            }
+            Verdict::Alone => {
+                tracing::warn!("this node goes on alone: all others are removed");
+                self.boarding.said = false;
+                self.boarding.load(&self.machines, now);
+                self.follow_nodes();
                 self.close_everywhere();
             }
         }

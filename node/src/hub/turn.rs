@@ -147,7 +147,8 @@ impl Hub {
 
     fn check_cluster(&self) -> Result<(), HubError> {
         match self.machines.meta.founding() {
-            Some(founding) if founding.cluster_id != self.identity.cluster_id => {
+            // A node that joined later may read of an earlier id first; once it has a boot it knows better.
+            Some(founding) if self.boot > 0 && founding.cluster_id != self.identity.cluster_id => {
                 Err(HubError::OtherCluster {
                     found: founding.cluster_id.clone(),
                     wanted: self.identity.cluster_id.clone(),

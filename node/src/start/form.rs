@@ -111,6 +111,7 @@ impl Surroundings<'_> {
                     node_uuid: uuid,
                     partitions: u16::try_from(config.partitions).expect("checked by config"),
                     session_groups: u16::try_from(config.session_groups).expect("checked by config"),
+                    former: Vec::new(),
                 };
                 identity.create(&config.data_dir)?;
                 identity
@@ -215,7 +216,8 @@ impl Surroundings<'_> {
         link.set_peers(others(&charter));
         let own = charter.members.iter().find(|member| member.node == charter.identity.node_id);
         let advertised = config.cluster.advertise.clone();
-        let advertised = advertised.or_else(|| own.map(|own| own.address.clone())).unwrap_or(address);
+        let listed = own.map(|own| own.address.clone()).filter(|address| !address.is_empty());
+        let advertised = advertised.or(listed).unwrap_or(address);
         let clock = Arc::clone(self.clock);
         Ok(Membership {
             identity: charter.identity,

@@ -11,7 +11,7 @@ use crate::state::changes::Changes;
 
 mod op;
 
-pub use op::{Boot, Drain, Founding, Join, Lapse, MetaKind, MetaOp, Node, Office, Remove, Renew};
+pub use op::{Boot, Drain, Founding, GoOn, Join, Lapse, MetaKind, MetaOp, Node, Office, Remove, Renew};
 
 /// What an operation came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub enum Verdict {
         /// What it is.
         office: Office,
     },
+    /// All nodes but one were removed at once: a majority of them was lost.
+    Alone,
 }
 
 /// State of the meta group.
@@ -85,7 +87,25 @@ impl Meta {
                 self.appoint(*node, if *on { Office::Draining } else { Office::Full }, changes)
             }
             MetaKind::Remove(Remove { node }) => self.appoint(*node, Office::Removed, changes),
+            MetaKind::GoOn(go_on) => self.go_on(go_on, changes),
         }
+    }
+
+    fn go_on(&mut self, go_on: &GoOn, changes: &mut Changes) -> Verdict {
+        let Some(founding) = self.founding.as_mut().filter(|is| is.cluster_id == go_on.former) else {
+            return Verdict::Done;
+        };
+        founding.cluster_id.clone_from(&go_on.cluster_id);
+        changes.put(b"f".to_vec(), founding);
+        let lost: Vec<u64> = self.nodes.keys().copied().filter(|number| *number != go_on.node).collect();
+        for number in lost {
+            let _named = self.appoint(number, Office::Removed, changes);
+        }
+        if let Some(own) = self.nodes.get_mut(&go_on.node) {
+            own.set_office(Office::Full);
+            changes.put(key(go_on.node), own);
+        }
+        Verdict::Alone
     }
 
     fn found(&mut self, founding: &Founding, changes: &mut Changes) -> Verdict {

@@ -6,7 +6,7 @@ use holdfast_cluster::Member;
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct MetaOp {
     /// Which. `None` is an operation of a future version: the replica stops.
-    #[prost(oneof = "MetaKind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "MetaKind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub kind: Option<MetaKind>,
 }
 
@@ -34,6 +34,9 @@ pub enum MetaKind {
     /// A node belongs to the cluster no more, for ever.
     #[prost(message, tag = "7")]
     Remove(Remove),
+    /// A majority was lost for good, and one directory goes on alone.
+    #[prost(message, tag = "8")]
+    GoOn(GoOn),
 }
 
 /// What is settled when a cluster is founded.
@@ -129,6 +132,20 @@ pub struct Remove {
     /// The node.
     #[prost(uint64, tag = "1")]
     pub node: u64,
+}
+
+/// A majority was lost, and somebody has told the directory of this node to go on alone: the others are removed.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub struct GoOn {
+    /// The node that is left.
+    #[prost(uint64, tag = "1")]
+    pub node: u64,
+    /// The cluster's id so far.
+    #[prost(string, tag = "2")]
+    pub former: String,
+    /// Its id from now on, so that nobody who comes back is taken for one of it.
+    #[prost(string, tag = "3")]
+    pub cluster_id: String,
 }
 
 /// What a node is to the cluster, whether it is up or not.

@@ -114,3 +114,28 @@ fn who_drains_has_no_boot_until_it_takes_its_part_again() {
     let refused = meta.apply(&boot("u", "fourth"), &mut changes);
     assert!(matches!(refused, Verdict::NoBoot { office: Office::Removed, .. }), "{refused:?}");
 }
+
+#[test]
+fn who_goes_on_alone_removes_all_others_once() {
+    let (mut meta, mut changes) = (Meta::default(), Changes::default());
+    let founding = Founding { cluster_id: "old".to_owned(), ..Founding::default() };
+    meta.apply(&MetaKind::Found(founding), &mut changes);
+    for node in 1..=3 {
+        let asked = Boot { node, uuid: format!("u{node}"), nonce: "first".to_owned(), ..Boot::default() };
+        meta.apply(&MetaKind::Boot(asked), &mut changes);
+    }
+    meta.apply(&MetaKind::Drain(Drain { node: 2, on: true }), &mut changes);
+    let (former, cluster_id) = ("old".to_owned(), "new".to_owned());
+    let go_on = MetaKind::GoOn(GoOn { node: 2, former, cluster_id });
+    assert_eq!(meta.apply(&go_on, &mut changes), Verdict::Alone);
+    assert_eq!(meta.founding().map(|founding| founding.cluster_id.as_str()), Some("new"));
+    let office = |node| meta.node(node).map(Node::office);
+    assert_eq!([1, 2, 3].map(office), [Office::Removed, Office::Full, Office::Removed].map(Some));
+    assert!(meta.is_closed(1, 1) && meta.is_closed(3, 1));
+    assert_eq!(meta.apply(&go_on, &mut changes), Verdict::Done);
+    let mut again = Meta::default();
+    for (key, value) in changes.rows {
+        assert!(again.load(&key, &value.expect("nothing was deleted")));
+    }
+    assert_eq!((again.nodes, again.founding), (meta.nodes, meta.founding));
+}
