@@ -187,6 +187,11 @@ impl Link {
         token
     }
 
+    /// Addresses where whoever was dialed last will not speak with this node, and why.
+    pub fn refusals(&self) -> Vec<(String, Code)> {
+        self.shared.refusals()
+    }
+
     /// Moves everything that came in to the end of `out`.
     pub fn take(&self, out: &mut Vec<Incoming>) {
         self.shared.inbox.take(out);

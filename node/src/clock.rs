@@ -16,12 +16,19 @@ pub trait Clock: Send + Sync {
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {
     start: Instant,
+    /// Milliseconds that the wall clock is ahead of the machine's, for tests.
+    off: i64,
 }
 
 impl SystemClock {
     /// Starts counting now.
     pub fn new() -> Self {
-        Self { start: Instant::now() }
+        Self::off_by(0)
+    }
+
+    /// With a wall clock that is ahead by so many milliseconds, or behind.
+    pub fn off_by(off: i64) -> Self {
+        Self { start: Instant::now(), off }
     }
 }
 
@@ -38,6 +45,6 @@ impl Clock for SystemClock {
 
     fn wall(&self) -> u64 {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX).saturating_add_signed(self.off)
     }
 }

@@ -18,7 +18,7 @@ mod key;
 mod mistake;
 mod value;
 
-pub use fault::Fault;
+pub use fault::{Fault, Pretence};
 pub use key::{KEYS, Key};
 pub use mistake::{Mistake, Mistakes, Origin};
 pub use value::Kind;
@@ -85,6 +85,8 @@ pub struct Config {
     pub metrics: bool,
     /// A fault put in on purpose; only builds with debug assertions read it.
     pub fault: Option<Fault>,
+    /// What this node pretends; only builds with debug assertions read it.
+    pub pretence: Pretence,
     /// What is odd but no mistake, for the log at start.
     pub warnings: Vec<String>,
 }

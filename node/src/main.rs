@@ -77,6 +77,7 @@ fn start(config: &Config) -> u8 {
                     | NodeError::Identity(_)
                     | NodeError::Alone { .. }
                     | NodeError::Join(_)
+                    | NodeError::OtherCluster { .. }
                     | NodeError::Certificate { .. }
                     | NodeError::Form(_)
                     | NodeError::Link(_)

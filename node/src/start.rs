@@ -1,5 +1,6 @@
 //! A whole node: from a configuration to serving, and from a signal to rest.
 
+mod company;
 mod form;
 mod threads;
 mod settings;
@@ -23,6 +24,7 @@ use crate::hub::{HubError, OpenError};
 use crate::listener;
 use crate::mail::{Event, Mailbox, Request};
 use crate::metrics::Metrics;
+use company::Company;
 use form::Surroundings;
 pub use threads::Failed;
 use threads::{Shared, Threads};
@@ -81,6 +83,17 @@ pub enum NodeError {
     /// The cluster of the seeds does not take this node in.
     #[error(transparent)]
     Join(#[from] JoinError),
+    /// Nobody is there but nodes of another cluster.
+    #[error(
+        "this directory belongs to cluster {cluster_id}, and {through} to another one; put back the directory of that \
+         cluster, or give this node an empty one"
+    )]
+    OtherCluster {
+        /// Where somebody of another cluster answers.
+        through: String,
+        /// The directory's.
+        cluster_id: String,
+    },
     /// The certificate is another node's.
     #[error(
         "{path} is a certificate of the nodes [{names} ], and this node's number is {node}; give it its own"
@@ -155,17 +168,18 @@ impl Node {
         let setup = Setup { gate, metrics, answer_max: ANSWER_MAX };
         // Before there is a cluster somebody may ask why not.
         let admin = admin::open(http, setup).map_err(NodeError::Thread)?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::off_by(config.pretence.clock_ms));
         let seed = seed();
         let held = socket.try_clone().ok();
         let around = Surroundings { config, clock: &clock, inbox: &inbox, stopping };
         let membership = around.form(socket, seed)?;
         let _socket = held.filter(|_| membership.link.is_none());
+        let mut company = Company::new(&membership, config, &clock);
         let shared = Shared::new(config, clock, inbox);
         let opened = shared.open(config, membership, seed)?;
         let serving = Arc::clone(&opened.serving);
         let threads = shared.spawn(config, opened, &failed)?;
-        let threads = shared.wait_until_serving(threads, &serving, stopping)?;
+        let threads = shared.wait_until_serving(threads, &serving, stopping, &mut company)?;
         let door = listener::open(listen(mqtt, config.listeners.mqtt)?, shared.workers.clone())
             .map_err(NodeError::Thread)?;
         Ok(Self {

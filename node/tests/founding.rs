@@ -169,11 +169,66 @@ fn a_node_of_another_cluster_is_kept_out_and_says_why() {
         node.wait_ready();
     }
     second.remove(0).kill();
+    let other = first.links[1].clone();
     let stranger = first.spawn(0);
     says(stranger, &["the nodes belong to different clusters"]);
     says(&second[0], &["the nodes belong to different clusters"]);
-    let text = stranger.trace.text();
+    let (code, text) = exit_code(stranger);
+    assert_eq!(code, Some(MISUSED), "{text}");
+    assert!(text.contains("this directory belongs to cluster") && text.contains(&other), "{text}");
     assert!(!text.contains(" ready "), "{text}");
+}
+
+#[test]
+fn a_directory_that_is_used_again_among_other_seeds_is_refused() {
+    let mut first = Cluster::new(2, &["--partitions", "2"]);
+    for number in 0..2 {
+        first.spawn(number);
+    }
+    for number in 0..2 {
+        first.wait_ready(number);
+    }
+    for number in 0..2 {
+        first.stop(number);
+    }
+    let links = link_addresses(3);
+    let homes = [Home::new(), Home::new()];
+    let mut others: Vec<Node> = (0..2)
+        .map(|number| homes[number].spawn(&["--seeds", &links[..2].join(","), "--cluster", &links[number]]))
+        .collect();
+    others.iter_mut().for_each(Node::wait_ready);
+    let (code, text) = first.home(0).fails(&["--seeds", &links[..2].join(","), "--cluster", &links[2]]);
+    assert_eq!(code, MISUSED, "{text}");
+    assert!(text.contains("this directory belongs to cluster"), "{text}");
+    assert!(links[..2].iter().any(|link| text.contains(link)), "{text}");
+}
+
+#[test]
+fn a_second_directory_with_the_number_of_a_node_that_lives_is_kept_out() {
+    let mut cluster = Cluster::three();
+    cluster.stop(2);
+    let twin = Home::new();
+    let copied =
+        Command::new("cp").arg("-r").arg(cluster.home(2).data()).arg(twin.data()).status().expect("cp");
+    assert!(copied.success());
+    let file = twin.data().join("IDENTITY");
+    let text = std::fs::read_to_string(&file).expect("read");
+    let line = text.lines().find(|line| line.contains("node_uuid")).expect("it has one").to_owned();
+    std::fs::write(&file, text.replace(&line, "\"node_uuid\": \"of another\",")).expect("written");
+    cluster.start(2);
+    let link = link_addresses(1).remove(0);
+    let mut args = cluster.args(2);
+    let at = args.iter().position(|arg| arg == "--cluster").expect("given") + 1;
+    args[at].clone_from(&link);
+    let mut second = twin.spawn(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    says(&second, &["two nodes have the same node id"]);
+    // The one that was there first goes on.
+    cluster.wait_well();
+    let mut client = cluster.node(2).clean(5, "client");
+    client.store("kelp", b"deep");
+    assert!(!second.trace.text().contains(" ready "), "{}", second.trace.text());
+    second.signal("-TERM");
+    assert_eq!(second.exit().code(), Some(0));
 }
 
 #[test]

@@ -121,7 +121,7 @@ async fn welcome(shared: &Arc<Shared>, mut greeted: Greeted) -> Result<(), Broke
             tokio::spawn(serve::bulk_in(Session { shared: shared.clone(), peer, connection, generation }));
         }
         Purpose::Knock | Purpose::Ask => {
-            peer.outlive(greeted.hello.incarnation, &shared.inbox);
+            peer.outlive(&greeted.hello, &shared.inbox)?;
             greeted.answer(shared).await?;
             let _closed = timeout(ANSWER, greeted.connection.closed()).await;
         }

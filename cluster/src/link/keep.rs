@@ -35,13 +35,21 @@ pub(super) async fn keep(shared: Arc<Shared>, peer: Arc<PeerState>, mut seed: u6
         let attempt =
             if me < peer.node { connect(&shared, &peer).await } else { knock(&shared, &peer).await };
         if let Err(broken) = attempt {
-            serve::say(&shared, &peer.address, &broken);
+            say(&shared, &peer.address, &broken);
         }
         if peer.generation().is_none() {
             let _hurried = timeout(jitter(pause, &mut seed), peer.hurry.notified()).await;
             pause = (pause * 2).min(PAUSES.1);
         }
     }
+}
+
+/// Dialing `address` has failed.
+fn say(shared: &Shared, address: &str, broken: &Broken) {
+    if let Broken::Code(code) | Broken::Closed(code) = broken {
+        shared.refused(address, *code);
+    }
+    serve::say(shared, address, broken);
 }
 
 async fn connect(shared: &Arc<Shared>, peer: &Arc<PeerState>) -> Result<(), Broken> {
@@ -85,7 +93,7 @@ pub(super) async fn ask(shared: Arc<Shared>, address: String, question: Frame, t
     let asked = timeout(ANSWER, asked).await.unwrap_or_else(|_| Err(Broken::Lost("no answer".to_owned())));
     match &asked {
         Ok(_) => shared.well(&address),
-        Err(broken) => serve::say(&shared, &address, broken),
+        Err(broken) => say(&shared, &address, broken),
     }
     let answer = asked.map_err(|broken| broken.to_string());
     shared.inbox.push(Incoming::Answer { token, answer }, 64);

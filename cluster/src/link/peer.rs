@@ -130,13 +130,17 @@ impl PeerState {
         self.end(&mut life, Code::UnknownNode, inbox);
     }
 
-    /// The peer says that this is its life: a connection to an earlier one is dead.
-    pub(super) fn outlive(&self, incarnation: u64, inbox: &Inbox) {
+    /// The peer says that this is its life: a connection to an earlier one is dead. Another directory that claims its
+    /// id ends nothing.
+    pub(super) fn outlive(&self, hello: &Hello, inbox: &Inbox) -> Result<(), Code> {
         let mut life = self.lock();
-        if life.up.as_ref().is_some_and(|up| up.incarnation < incarnation) {
-            self.end(&mut life, Code::Replaced, inbox);
+        match &life.up {
+            Some(up) if up.uuid != hello.node_uuid => return Err(Code::SameId),
+            Some(up) if up.incarnation < hello.incarnation => self.end(&mut life, Code::Replaced, inbox),
+            _ => {}
         }
         self.hurry.notify_one();
+        Ok(())
     }
 
     /// The number of the live connection, if it is with this life of the peer.

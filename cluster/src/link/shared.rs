@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tracing::{debug, warn};
 
+use super::code::Code;
 use super::hello::Me;
 use super::inbox::Inbox;
 use super::peer::PeerState;
@@ -29,6 +30,8 @@ pub(super) struct Shared {
     client: Mutex<Arc<QuicClientConfig>>,
     peers: Mutex<HashMap<NodeId, Member>>,
     said: Mutex<HashSet<(String, String)>>,
+    /// Addresses where whoever was dialed last will not have this node, and why.
+    refusals: Mutex<HashMap<String, Code>>,
     /// The thread ends without a word, as if the process was killed.
     #[cfg(test)]
     pub killed: std::sync::atomic::AtomicBool,
@@ -56,6 +59,7 @@ impl Shared {
             client: Mutex::new(client),
             peers: Mutex::default(),
             said: Mutex::default(),
+            refusals: Mutex::default(),
             #[cfg(test)]
             killed: std::sync::atomic::AtomicBool::new(false),
         }
@@ -106,9 +110,19 @@ impl Shared {
         lock(&self.said).iter().any(|(_, said)| what.is_empty() || said == what)
     }
 
+    /// Whoever was dialed at `address` and this node do not speak with each other.
+    pub(super) fn refused(&self, address: &str, code: Code) {
+        lock(&self.refusals).insert(address.to_owned(), code);
+    }
+
+    pub(super) fn refusals(&self) -> Vec<(String, Code)> {
+        lock(&self.refusals).iter().map(|(address, code)| (address.clone(), *code)).collect()
+    }
+
     /// All is well with `address`.
     pub(super) fn well(&self, address: &str) {
         lock(&self.said).retain(|(other, _)| other != address);
+        lock(&self.refusals).remove(address);
     }
 }
 

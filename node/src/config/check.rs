@@ -9,7 +9,7 @@ mod cluster;
 use super::layers::Layers;
 use super::mistake::{Mistakes, Origin};
 use super::value::Value;
-use super::{Config, Fault, Fsync, Listeners, LogFormat, Mqtt, Retention, Sources, Storage};
+use super::{Config, Fault, Fsync, Listeners, LogFormat, Mqtt, Pretence, Retention, Sources, Storage};
 
 /// The finished configuration; `None` if a key has no value because it was given badly.
 pub(super) fn finish(layers: &Layers, sources: &Sources, mistakes: &mut Mistakes) -> Option<Config> {
@@ -17,6 +17,7 @@ pub(super) fn finish(layers: &Layers, sources: &Sources, mistakes: &mut Mistakes
     cluster::check(layers, mistakes);
     check_retention(layers, mistakes);
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let (fault, pretence) = fault(sources, mistakes);
     Some(Config {
         node_id: NonZeroU64::new(layers.number_or_zero("node_id")?),
         data_dir: PathBuf::from(layers.text("data_dir")?),
@@ -34,7 +35,8 @@ pub(super) fn finish(layers: &Layers, sources: &Sources, mistakes: &mut Mistakes
         retention: retention(layers)?,
         storage: storage(layers)?,
         metrics: layers.switch("metrics.enabled")?,
-        fault: fault(sources, mistakes),
+        fault,
+        pretence,
         warnings: layers.warnings.clone(),
     })
 }
@@ -138,16 +140,18 @@ fn check_retention(layers: &Layers, mistakes: &mut Mistakes) {
     }
 }
 
-fn fault(sources: &Sources, mistakes: &mut Mistakes) -> Option<Fault> {
-    if !cfg!(debug_assertions) {
-        return None;
-    }
-    let (name, text) = sources.environment.iter().find(|(name, _)| name == "HOLDFAST_FAULT")?;
+fn fault(sources: &Sources, mistakes: &mut Mistakes) -> (Option<Fault>, Pretence) {
+    let none = (None, Pretence::default());
+    let given = sources.environment.iter().find(|(name, _)| name == "HOLDFAST_FAULT");
+    let Some((name, text)) = given.filter(|_| cfg!(debug_assertions)) else { return none };
     if let Some(fault) = Fault::named(text) {
-        return Some(fault);
+        return (Some(fault), none.1);
     }
-    mistakes.add(Origin::Environment(name.clone()), "", format!("no fault is called `{text}`"));
-    None
+    let pretence = Pretence::named(text);
+    if pretence.is_none() {
+        mistakes.add(Origin::Environment(name.clone()), "", format!("no fault is called `{text}`"));
+    }
+    (None, pretence.unwrap_or_default())
 }
 
 /// Typed access; `None` where the key was given badly or is unset. The kinds are fixed by `KEYS`.

@@ -106,3 +106,24 @@ impl Fault {
             }
     }
 }
+
+/// What a node pretends, for tests of nodes that differ. The default in every build without debug assertions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pretence {
+    /// The wall clock is ahead by so many milliseconds, or behind.
+    pub clock_ms: i64,
+    /// The highest feature level that it knows.
+    pub level: Option<u32>,
+}
+
+impl Pretence {
+    /// From `clock-ms=NUMBER` or `feature-level=NUMBER`.
+    pub(super) fn named(text: &str) -> Option<Self> {
+        let (what, number) = text.split_once('=')?;
+        match what {
+            "clock-ms" => Some(Self { clock_ms: number.parse().ok()?, level: None }),
+            "feature-level" => Some(Self { clock_ms: 0, level: Some(number.parse().ok()?) }),
+            _ => None,
+        }
+    }
+}

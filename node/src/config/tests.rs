@@ -230,6 +230,10 @@ fn a_fault_is_only_for_builds_with_assertions() {
     };
     let expected = cfg!(debug_assertions).then_some(Fault::AckBeforeSync);
     assert_eq!(fault("ack-before-sync").expect("a fault").fault, expected);
+    let off = |text: &str| fault(text).expect("a fault").pretence.clock_ms;
+    assert_eq!(off("clock-ms=-5"), if cfg!(debug_assertions) { -5 } else { 0 });
+    let level = |text: &str| fault(text).expect("a fault").pretence.level;
+    assert_eq!(level("feature-level=2"), cfg!(debug_assertions).then_some(2));
     assert_eq!(fault("typo").is_err(), cfg!(debug_assertions));
 }
 

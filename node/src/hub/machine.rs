@@ -137,10 +137,10 @@ impl Machines {
     /// Appends at this node's leader, without what must not be in the log.
     pub(super) fn admit(&mut self, proposal: Proposal, engine: &mut Engine) -> Result<(), Refusal> {
         let Some(partition) = Partition::of_group(proposal.group) else { return engine.propose(proposal) };
+        // What is not appended now must not be taken for pending; and another node may name a group that is not.
+        engine.check(&proposal)?;
         let machine = &self.partitions[partition.index()];
         let admission = &mut self.admissions[partition.index()];
-        // What is not appended now must not be taken for pending.
-        engine.check(&proposal)?;
         let (count, bytes) = match &proposal.body {
             Body::Records { count, bytes } => (*count, bytes.clone()),
             Body::Command(bytes) => {

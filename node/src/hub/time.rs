@@ -5,11 +5,12 @@
 //! decides. A node that has just started and has heard few others goes on from the last stamp it knows, and each follows
 //! the stamps that it applies: a leader behind the last stamp would let no deadline pass until it has caught up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use holdfast_cluster::founding::SKEW_MS_MAX;
 use holdfast_log::NodeId;
 
 use super::millis;
@@ -26,13 +27,20 @@ pub(super) struct GroupTime {
     others: BTreeMap<NodeId, (u64, Duration)>,
     /// No stamp is known, so there is nothing to go on from.
     blank: bool,
+    /// Nodes whose clock was named as wrong.
+    named: BTreeSet<NodeId>,
 }
 
 impl GroupTime {
     /// Goes on from the last stamp in the log. Unit: milliseconds.
     pub(super) fn new(last: u64, monotonic: Duration) -> Self {
         let ahead = last.saturating_sub(millis(monotonic));
-        Self { ahead: Arc::new(AtomicU64::new(ahead)), others: BTreeMap::new(), blank: last == 0 }
+        Self {
+            ahead: Arc::new(AtomicU64::new(ahead)),
+            others: BTreeMap::new(),
+            named: BTreeSet::new(),
+            blank: last == 0,
+        }
     }
 
     /// Another node's wall clock, as it arrives.
@@ -46,17 +54,32 @@ impl GroupTime {
         self.ahead.fetch_max(stamp.saturating_sub(millis(monotonic)), Ordering::Relaxed);
     }
 
-    /// Looks at the clocks of a cluster of so many nodes.
-    pub(super) fn look(&mut self, wall: u64, monotonic: Duration, nodes: usize) {
+    /// Looks at the clocks of a cluster of so many nodes: at `own`, and those that were heard of.
+    pub(super) fn look(&mut self, own: (NodeId, u64), monotonic: Duration, nodes: usize) {
         self.others.retain(|_, (_, heard)| monotonic.saturating_sub(*heard) < FORGOTTEN);
-        let mut clocks: Vec<u64> = self.others.values().map(|(ahead, _)| *ahead).collect();
-        clocks.push(wall.saturating_sub(millis(monotonic)));
+        let ahead = own.1.saturating_sub(millis(monotonic));
+        let mut clocks: Vec<(u64, NodeId)> =
+            self.others.iter().map(|(node, (ahead, _))| (*ahead, *node)).collect();
+        clocks.push((ahead, own.0));
         if clocks.len() <= nodes / 2 && !self.blank {
             return;
         }
         clocks.sort_unstable();
         // Of two the one that is behind: waiting is safer than deleting early.
-        self.ahead.fetch_max(clocks[(clocks.len() - 1) / 2], Ordering::Relaxed);
+        let (median, _) = clocks[(clocks.len() - 1) / 2];
+        self.ahead.fetch_max(median, Ordering::Relaxed);
+        self.name(&clocks, median);
+    }
+
+    /// Says once which clocks are wrong. Of two nobody can tell which one it is.
+    fn name(&mut self, clocks: &[(u64, NodeId)], median: u64) {
+        for (ahead, node) in clocks.iter().filter(|_| clocks.len() > 2) {
+            if ahead.abs_diff(median) < SKEW_MS_MAX / 2 {
+                self.named.remove(node);
+            } else if ahead.abs_diff(median) > SKEW_MS_MAX && self.named.insert(*node) {
+                tracing::warn!("{}", skew_text(*node, *ahead, median));
+            }
+        }
     }
 
     /// Group time, milliseconds since 1970.
@@ -70,6 +93,14 @@ impl GroupTime {
     }
 }
 
+fn skew_text(node: NodeId, ahead: u64, median: u64) -> String {
+    let seconds = ahead.abs_diff(median) / 1_000;
+    let apart = format!("{}h {:02}m {:02}s", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let side = if ahead > median { "ahead of" } else { "behind" };
+    let node = node.get();
+    format!("the clock of node {node} is {apart} {side} the others; nothing follows it, but set it by NTP")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,9 +111,9 @@ mod tests {
     #[test]
     fn a_lone_clock_is_followed_ahead_and_never_back() {
         let mut time = GroupTime::new(0, Duration::ZERO);
-        time.look(10_000, SECOND, 1);
+        time.look((NodeId::new(1), 10_000), SECOND, 1);
         assert_eq!(time.now(SECOND), 10_000);
-        time.look(5_000, 2 * SECOND, 1);
+        time.look((NodeId::new(1), 5_000), 2 * SECOND, 1);
         assert_eq!(time.now(2 * SECOND), 11_000);
     }
 
@@ -91,31 +122,31 @@ mod tests {
         let mut time = GroupTime::new(0, Duration::ZERO);
         time.heard(NodeId::new(2), 10_000, Duration::ZERO);
         time.heard(NodeId::new(3), 10_010, Duration::ZERO);
-        time.look(10_000, Duration::ZERO, 3);
-        time.look(10_000 + HOURS, SECOND, 3);
+        time.look((NodeId::new(1), 10_000), Duration::ZERO, 3);
+        time.look((NodeId::new(1), 10_000 + HOURS), SECOND, 3);
         assert!(time.now(SECOND) <= 11_010, "{}", time.now(SECOND));
         time.heard(NodeId::new(2), HOURS, SECOND);
-        time.look(11_000, SECOND, 3);
+        time.look((NodeId::new(1), 11_000), SECOND, 3);
         assert!(time.now(SECOND) <= 11_010, "{}", time.now(SECOND));
     }
 
     #[test]
     fn time_goes_on_from_the_last_stamp() {
         let mut time = GroupTime::new(50_000, SECOND);
-        time.look(10_000, SECOND, 1);
+        time.look((NodeId::new(1), 10_000), SECOND, 1);
         assert_eq!(time.now(2 * SECOND), 51_000);
     }
 
     #[test]
     fn a_node_that_has_just_started_does_not_follow_its_own_clock_alone() {
         let mut time = GroupTime::new(50_000, SECOND);
-        time.look(50_000 + HOURS, SECOND, 3);
+        time.look((NodeId::new(1), 50_000 + HOURS), SECOND, 3);
         assert_eq!(time.now(2 * SECOND), 51_000);
         time.heard(NodeId::new(2), 60_000, SECOND);
-        time.look(50_000 + HOURS, SECOND, 3);
+        time.look((NodeId::new(1), 50_000 + HOURS), SECOND, 3);
         assert_eq!(time.now(2 * SECOND), 61_000);
         let mut blank = GroupTime::new(0, Duration::ZERO);
-        blank.look(10_000, SECOND, 3);
+        blank.look((NodeId::new(1), 10_000), SECOND, 3);
         assert_eq!(blank.now(SECOND), 10_000);
     }
 
@@ -126,5 +157,12 @@ mod tests {
         assert_eq!(time.now(2 * SECOND), 51_000 + HOURS);
         time.applied(50_000, 2 * SECOND);
         assert_eq!(time.now(2 * SECOND), 51_000 + HOURS);
+    }
+
+    #[test]
+    fn a_clock_that_is_hours_off_is_named_with_its_sign() {
+        let text = skew_text(NodeId::new(2), HOURS + 62_000, 1_000);
+        assert!(text.starts_with("the clock of node 2 is 5h 01m 01s ahead of the others"), "{text}");
+        assert!(skew_text(NodeId::new(2), 1_000, 91_000).contains("is 0h 01m 30s behind the others"));
     }
 }

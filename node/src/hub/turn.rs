@@ -91,7 +91,7 @@ impl Hub {
     pub fn turn(&mut self, requests: &mut Vec<Request>) -> Result<(), HubError> {
         let start = self.clock.monotonic();
         let any = !requests.is_empty();
-        self.time.look(self.clock.wall(), start, self.machines.meta.count());
+        self.time.look((self.node, self.clock.wall()), start, self.machines.meta.count());
         self.look_for_a_pause(start);
         self.take_in()?;
         for request in requests.drain(..) {

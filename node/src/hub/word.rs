@@ -217,3 +217,30 @@ pub(super) fn decode(mut bytes: Bytes) -> Result<Opaque, OpaqueError> {
         _ => Ok(Opaque::Unknown),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_of_another_node_panic(
+            kind in 0..4_u8,
+            bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+        ) {
+            let frame = [vec![kind], bytes].concat();
+            let _understood = decode(Bytes::from(frame));
+        }
+    }
+
+    #[test]
+    fn a_word_of_a_later_version_is_passed_over_and_half_a_word_is_refused() {
+        let pulse = Kind::Pulse(Pulse { wall: 300, full: true, serving: true, stopping: false }).into_bytes();
+        assert!(matches!(decode(pulse.clone()), Ok(Opaque::Word(Kind::Pulse(pulse))) if pulse.wall == 300));
+        assert!(matches!(decode(pulse.slice(..pulse.len() - 1)), Err(OpaqueError::Word)));
+        // Field 31 of a word, and a kind of frame that is not known.
+        assert!(matches!(decode(Bytes::from_static(&[WORD, 0xfa, 0x01, 0x00])), Ok(Opaque::Unknown)));
+        assert!(matches!(decode(Bytes::from_static(&[0x7f, 1, 2])), Ok(Opaque::Unknown)));
+        assert!(matches!(decode(Bytes::new()), Err(OpaqueError::Word)));
+    }
+}

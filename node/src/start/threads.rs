@@ -9,6 +9,7 @@ use holdfast_cluster::Identity;
 use holdfast_log::{ReadError, RocksStore, Store};
 use tokio::sync::Notify;
 
+use super::company::Company;
 use super::form::Membership;
 use super::settings::{fsync_name, limits, log_config, settings, store_config};
 use super::{NodeError, chain};
@@ -89,10 +90,12 @@ impl Shared {
         threads: Threads,
         serving: &AtomicBool,
         stopping: &AtomicBool,
+        company: &mut Company,
     ) -> Result<Threads, NodeError> {
         while !serving.load(Ordering::Acquire) {
             let told = stopping.load(Ordering::Acquire);
-            if told || threads.hub.is_finished() {
+            let found = company.look();
+            if told || found.is_err() || threads.hub.is_finished() {
                 self.inbox.send_one(Request::Stop);
                 self.stop.store(true, Ordering::Release);
                 for worker in &self.workers {
@@ -100,7 +103,7 @@ impl Shared {
                 }
                 threads.hub.join().map_err(|_| NodeError::Panicked("hub"))??;
                 threads.catchup.join().map_err(|_| NodeError::Panicked("catchup"))??;
-                return Err(NodeError::Stopped);
+                return Err(found.err().unwrap_or(NodeError::Stopped));
             }
             std::thread::park_timeout(LOOK_EVERY);
         }

@@ -46,10 +46,16 @@ impl Cluster {
 
     /// Three nodes that serve, with few groups, so that a busy machine can follow.
     pub(crate) fn three() -> Self {
+        Self::three_with(|_| {})
+    }
+
+    /// The same, after something was done to their folders.
+    pub(crate) fn three_with(prepare: impl Fn(&Self)) -> Self {
         let mut cluster = Self::new(3, &["--partitions", "4"]);
         for home in &cluster.homes {
             home.configure("session_groups = 2\nworkers = 1\n");
         }
+        prepare(&cluster);
         for number in 0..3 {
             cluster.spawn(number);
         }

@@ -8,6 +8,7 @@ pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod wire;
 
+use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,11 +25,12 @@ const LOOPBACK: &str = "127.0.0.1:0";
 /// The folder of one node: its data directory and its configuration file.
 pub(crate) struct Home {
     dir: tempfile::TempDir,
+    fault: RefCell<Option<String>>,
 }
 
 impl Home {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a folder") }
+        Self { dir: tempfile::tempdir().expect("a folder"), fault: RefCell::default() }
     }
 
     pub(crate) fn data(&self) -> PathBuf {
@@ -44,11 +46,19 @@ impl Home {
         std::fs::write(self.file(), text).expect("written");
     }
 
+    /// A fault of all later starts.
+    pub(crate) fn set_fault(&self, fault: &str) {
+        *self.fault.borrow_mut() = Some(fault.to_owned());
+    }
+
     /// The command with what `args` do not say themselves.
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HOLDFAST_")) {
             command.env_remove(name);
+        }
+        if let Some(fault) = &*self.fault.borrow() {
+            command.env("HOLDFAST_FAULT", fault);
         }
         command.env("HOLDFAST_LOG", "info").arg("start").args(args);
         for flag in ["--mqtt", "--http", "--cluster"] {

@@ -241,6 +241,19 @@ fn of_two_nodes_with_one_id_the_second_is_refused() {
 }
 
 #[test]
+fn a_later_life_of_another_directory_ends_nothing_by_a_knock() {
+    let (mut one, mut two) = pair();
+    let twin = Me { node_uuid: "another".to_owned(), ..me("cluster", 2, 9) };
+    let mut twin = Node::open(socket(), Certificates::Development, twin);
+    twin.link.set_peers(vec![one.peer()]);
+    twin.complained("closed by the other end: two nodes have the same node id");
+    one.link.send(NodeId::new(2), Lane::Rpc, &app("still")).expect("up");
+    assert_eq!(two.frame(), (1, Bytes::from_static(b"still")));
+    one.pump(Duration::ZERO);
+    assert!(one.seen.is_empty(), "{:?}", one.seen);
+}
+
+#[test]
 fn an_earlier_life_does_not_replace_a_later_one() {
     let mut node = Node::development(2);
     let mut late = Node::open(socket(), Certificates::Development, me("cluster", 1, 5));
