@@ -187,13 +187,14 @@ pub fn cert_text(out: &Path, nodes: u16) -> String {
     text
 }
 
-/// What `holdfast version` prints. `storage_format` is the version of the layout on disk.
-pub fn version_text(storage_format: u32) -> String {
+/// What `holdfast version` prints. `storage_format` is the version of the layout on disk, `feature_level` the highest
+/// that is known.
+pub fn version_text(storage_format: u32, feature_level: u32) -> String {
     let commit = option_env!("HOLDFAST_GIT_HASH").map(|hash| format!(" ({hash})")).unwrap_or_default();
     let compiler =
         option_env!("HOLDFAST_RUSTC").unwrap_or(concat!(env!("CARGO_PKG_RUST_VERSION"), " or newer"));
     format!(
-        "holdfast {}{commit}\nrustc {compiler}\nstorage format {storage_format}",
+        "holdfast {}{commit}\nrustc {compiler}\nstorage format {storage_format}\nfeature level {feature_level}",
         env!("CARGO_PKG_VERSION")
     )
 }
@@ -263,6 +264,10 @@ mod tests {
 
     #[test]
     fn version_names_the_storage_format() {
-        assert!(version_text(3).starts_with("holdfast 0.") && version_text(3).ends_with("storage format 3"));
+        let text = version_text(3, 7);
+        assert!(
+            text.starts_with("holdfast 0.") && text.ends_with("storage format 3\nfeature level 7"),
+            "{text}"
+        );
     }
 }

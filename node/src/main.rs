@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Command::Recover { data_dir, i_accept_data_loss } => recover(&data_dir, i_accept_data_loss),
         Command::Cert { command: CertCommand::New { out, nodes } } => certificates(&out, nodes),
         Command::Version => {
-            say(&version_text(holdfast_cluster::FORMAT));
+            say(&version_text(holdfast_cluster::FORMAT, holdfast_node::state::meta::LEVEL));
             STOPPED
         }
     })

@@ -15,6 +15,7 @@ use holdfast_node::log::{Reader, Store};
 use holdfast_node::mail::{ConnectionKey, Event, Mailbox, Read, Request};
 use holdfast_node::metrics::Counters;
 use holdfast_node::route::Route;
+use holdfast_node::state::meta::LEVEL;
 use holdfast_node::worker::{Now, Outgoing, Place, Tally, Worker};
 
 use super::clock::{SimClock, Time};
@@ -110,6 +111,7 @@ impl Node {
             workers: inboxes.clone(),
             flush_beside: false,
             fsync: "always".to_owned(),
+            level: LEVEL,
             fault: build.fault,
             advertised: String::new(),
             members: build.members.clone(),

@@ -10,6 +10,9 @@ pub struct Cluster {
     pub cluster_id: String,
     /// The node that answers.
     pub node_id: u64,
+    /// What all nodes know, and the cluster does. Nodes of the first version do not say it.
+    #[serde(default)]
+    pub feature_level: u32,
     /// `always`, or the name of the cheaper setting in force.
     pub fsync: String,
     /// Voters of each group that were asked for at the founding; at most one a node.
@@ -32,6 +35,9 @@ pub struct Node {
     pub state: NodeState,
     /// Its version.
     pub version: String,
+    /// The highest feature level that it knows; 0 before its first start.
+    #[serde(default)]
+    pub feature_level: u32,
     /// Groups that it keeps a replica of: partitions, session groups and the meta group.
     #[serde(default)]
     pub replicas: usize,

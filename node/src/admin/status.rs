@@ -22,7 +22,8 @@ pub(super) fn name(state: NodeState) -> &'static str {
 }
 
 fn table(cluster: &Cluster) -> String {
-    let mut text = format!("cluster {}, seen by node {}", cluster.cluster_id, cluster.node_id);
+    let Cluster { cluster_id, node_id, feature_level, .. } = cluster;
+    let mut text = format!("cluster {cluster_id}, seen by node {node_id}, feature level {feature_level}");
     if cluster.fsync != "always" {
         let _ = write!(text, ", storage.fsync = {}", cluster.fsync);
     }
@@ -31,10 +32,10 @@ fn table(cluster: &Cluster) -> String {
         let counts = [node.leads, node.votes, node.replicas].map(|count| count.to_string());
         let mut row = vec![node.id.to_string(), node.address.clone(), name(node.state).to_owned()];
         row.extend(counts);
-        row.push(node.version.clone());
+        row.extend([node.version.clone(), node.feature_level.to_string()]);
         row
     });
-    let head = ["node", "address", "state", "leads", "votes", "replicas", "version"];
+    let head = ["node", "address", "state", "leads", "votes", "replicas", "version", "knows level"];
     text.push_str(&columns(&head, nodes.collect()));
     text.push('\n');
     let partitions = cluster.partitions.iter().map(partition_row).collect();

@@ -57,6 +57,7 @@ fn cluster() -> Cluster {
     Cluster {
         cluster_id: "c1".into(),
         node_id: 1,
+        feature_level: 1,
         fsync: "unsafe-none".into(),
         replicas: 3,
         nodes: vec![Node {
@@ -64,6 +65,7 @@ fn cluster() -> Cluster {
             address: "127.0.0.1:7883".into(),
             state: NodeState::Alive,
             version: "0.1.0".into(),
+            feature_level: 2,
             replicas: 25,
             votes: 24,
             leads: 23,
@@ -310,10 +312,10 @@ fn status_is_a_table() {
     let table = status(&door.address().to_string()).expect("a table");
     door.close().expect("closes");
     let expected = "\
-cluster c1, seen by node 1, storage.fsync = unsafe-none
+cluster c1, seen by node 1, feature level 1, storage.fsync = unsafe-none
 
-node  address         state  leads  votes  replicas  version
-1     127.0.0.1:7883  alive  23     24     25        0.1.0
+node  address         state  leads  votes  replicas  version  knows level
+1     127.0.0.1:7883  alive  23     24     25        0.1.0    2
 
 partition  leader  term  messages  committed  replicas (lag)
 0          1       2     25        42         1 (2)

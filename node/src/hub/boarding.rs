@@ -65,6 +65,10 @@ pub(super) struct Boarding {
     closed: BTreeMap<(GroupId, u64), u64>,
     /// The number of this node belongs to another directory.
     pub(super) stranger: Option<String>,
+    /// The cluster's feature level is above what this node knows.
+    pub(super) behind: bool,
+    /// When this node proposed a higher one.
+    pub(super) raised_at: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +98,8 @@ impl Boarding {
             lapsing: BTreeSet::new(),
             closed: BTreeMap::new(),
             stranger: None,
+            behind: false,
+            raised_at: None,
         }
     }
 
@@ -247,6 +253,7 @@ impl Hub {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             nonce: self.boarding.nonce(),
             address: self.advertised.clone(),
+            level: self.level,
         })
     }
 
@@ -274,6 +281,10 @@ impl Hub {
                     self.boarding.stranger = Some(uuid);
                 }
             }
+            Verdict::Behind { node, nonce } => {
+                self.boarding.behind |= node == self.node.get() && nonce == self.boarding.nonce();
+            }
+            Verdict::Raised(level) => tracing::info!(level, "the cluster's feature level is raised"),
             Verdict::Renewed(Renew { node, boot }) => {
                 self.boarding.leases.insert(node, (boot, now));
             }

@@ -20,6 +20,7 @@ mod share;
 mod apply;
 mod boarding;
 mod nodes;
+mod level;
 mod lead;
 mod net;
 mod live;
@@ -102,6 +103,8 @@ pub struct Hub {
     fault: Option<Fault>,
     /// What the fault holds back.
     late: Vec<crate::mail::Batch>,
+    /// The highest feature level that this node knows.
+    level: u32,
     identity: holdfast_cluster::Identity,
     advertised: String,
     /// Replicas that were asked for.

@@ -57,6 +57,8 @@ pub struct Plan {
     pub flush_beside: bool,
     /// How writes are synced, as the admin API shows it.
     pub fsync: String,
+    /// The highest feature level that this node knows.
+    pub level: u32,
     /// A fault put in on purpose.
     pub fault: Option<Fault>,
     /// Address of the cluster link, as the others reach it.
@@ -174,15 +176,13 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
         traffic: Traffic::new(),
         fault: plan.fault,
         late: Vec::new(),
+        level: plan.level,
         identity: plan.identity,
         advertised: plan.advertised,
         replicas: plan.replicas,
         stopping: false,
     };
-    hub.follow_nodes();
-    if hub.peers.alone() {
-        hub.begin_alone()?;
-    }
+    hub.begin()?;
     let serving = hub.boarding.flag();
     let ahead = hub.time.ahead();
     Ok(Opened { boot: hub.boot, hub, ahead, reader, board, serving, route })
@@ -224,6 +224,13 @@ fn restore(
 }
 
 impl Hub {
+    /// Goes as far as it can without others.
+    fn begin(&mut self) -> Result<(), OpenError> {
+        self.check_level()?;
+        self.follow_nodes();
+        if self.peers.alone() { self.begin_alone() } else { Ok(()) }
+    }
+
     /// Nobody else is needed: goes on until this node may serve.
     fn begin_alone(&mut self) -> Result<(), OpenError> {
         let mut none = Vec::new();

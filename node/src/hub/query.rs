@@ -109,6 +109,7 @@ impl Hub {
         Cluster {
             cluster_id: self.identity.cluster_id.clone(),
             node_id: self.node.get(),
+            feature_level: self.machines.meta.level(),
             fsync: self.keeping.fsync.clone(),
             replicas: founding.map_or(self.replicas, |founding| founding.replicas),
             nodes: self.machines.meta.nodes().filter_map(|(id, row)| self.node_view(id, row)).collect(),
@@ -130,7 +131,7 @@ impl Hub {
         };
         let (address, version) = (row.address.clone(), row.version.clone());
         let (votes, leads) = (self.votes(node), self.leading.led_by(node).len());
-        Some(Node { id, address, state, version, replicas, votes, leads })
+        Some(Node { id, address, state, version, feature_level: row.level, replicas, votes, leads })
     }
 
     fn clients(&self, state: Option<SessionState>, prefix: &str, page: &PageQuery) -> Page<Client> {

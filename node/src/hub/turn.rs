@@ -50,6 +50,17 @@ pub enum HubError {
         /// The number.
         node: u64,
     },
+    /// The cluster does what this version does not know.
+    #[error(
+        "the cluster is at feature level {found}, and this version knows levels up to {known}; start this node with a \
+         version that knows it"
+    )]
+    Level {
+        /// The cluster's.
+        found: u32,
+        /// The highest that is known.
+        known: u32,
+    },
     /// The cluster that was founded is another one.
     #[error("the data belongs to cluster {found}, the identity file says {wanted}")]
     OtherCluster {
@@ -105,6 +116,7 @@ impl Hub {
         self.keep()?;
         self.pulse();
         self.place();
+        self.raise_level();
         self.balance();
         self.give_up_owners();
         self.settle()?;
@@ -121,7 +133,7 @@ impl Hub {
             None if self.office(self.node) == Office::Removed => {
                 Err(HubError::Removed { node: self.node.get() })
             }
-            None => self.check_cluster(),
+            None => self.check_cluster().and_then(|()| self.check_level()),
         }
     }
 

@@ -20,6 +20,7 @@ use crate::driver::{self, Ring, Ways};
 use crate::hub::{self, HubError, Opened, Plan};
 use crate::mail::{Event, Mailbox, Read, Request};
 use crate::metrics::Counters;
+use crate::state::meta::LEVEL;
 use crate::worker::{Place, Tally, Worker};
 
 /// How often a node that waits to serve looks whether it may.
@@ -74,6 +75,7 @@ impl Shared {
             workers: self.workers.clone(),
             flush_beside: true,
             fsync: fsync_name(config.storage.fsync).to_owned(),
+            level: config.pretence.level.unwrap_or(LEVEL),
             fault: config.fault,
             advertised,
             members,

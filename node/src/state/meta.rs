@@ -11,7 +11,13 @@ use crate::state::changes::Changes;
 
 mod op;
 
-pub use op::{Boot, Drain, Founding, GoOn, Join, Lapse, MetaKind, MetaOp, Node, Office, Remove, Renew};
+pub use op::{
+    Boot, Drain, Founding, GoOn, Join, Lapse, Level, MetaKind, MetaOp, Node, Office, Remove, Renew,
+};
+
+/// The highest feature level that this version knows. It counts what nodes of an earlier version would not understand:
+/// kinds of entries, of records, of words between nodes.
+pub const LEVEL: u32 = 1;
 
 /// What an operation came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +59,15 @@ pub enum Verdict {
         /// What it is.
         office: Office,
     },
+    /// No boot was granted: the cluster does what the node does not know.
+    Behind {
+        /// The node.
+        node: u64,
+        /// Nonce of the request.
+        nonce: String,
+    },
+    /// The cluster's feature level is higher than before.
+    Raised(u32),
     /// All nodes but one were removed at once: a majority of them was lost.
     Alone,
 }
@@ -62,6 +77,8 @@ pub enum Verdict {
 pub struct Meta {
     founding: Option<Founding>,
     nodes: BTreeMap<u64, Node>,
+    /// The feature level; 0: the first.
+    level: u32,
 }
 
 impl Meta {
@@ -88,7 +105,18 @@ impl Meta {
             }
             MetaKind::Remove(Remove { node }) => self.appoint(*node, Office::Removed, changes),
             MetaKind::GoOn(go_on) => self.go_on(go_on, changes),
+            MetaKind::Raise(raise) => self.raise(raise, changes),
         }
+    }
+
+    /// A node that does not know it would stop at the first entry of that level.
+    fn raise(&mut self, raise: &Level, changes: &mut Changes) -> Verdict {
+        if raise.level <= self.level() || raise.level > self.common_level() {
+            return Verdict::Done;
+        }
+        changes.put(b"l".to_vec(), raise);
+        self.level = raise.level;
+        Verdict::Raised(raise.level)
     }
 
     fn go_on(&mut self, go_on: &GoOn, changes: &mut Changes) -> Verdict {
@@ -151,6 +179,7 @@ impl Meta {
     }
 
     fn boot(&mut self, asked: &Boot, changes: &mut Changes) -> Verdict {
+        let (level, known) = (self.level(), asked.level.max(1));
         let node = self.nodes.entry(asked.node).or_default();
         let nonce = asked.nonce.clone();
         if !node.uuid.is_empty() && node.uuid != asked.uuid {
@@ -158,6 +187,9 @@ impl Meta {
         }
         if node.office() != Office::Full {
             return Verdict::NoBoot { node: asked.node, nonce, office: node.office() };
+        }
+        if known < level {
+            return Verdict::Behind { node: asked.node, nonce };
         }
         let repeated = node.nonce == asked.nonce && node.boot > 0 && node.closed < node.boot;
         if !repeated {
@@ -167,6 +199,7 @@ impl Meta {
             node.version.clone_from(&asked.version);
             node.nonce.clone_from(&asked.nonce);
             node.address.clone_from(&asked.address);
+            node.level = known;
             changes.put(key(asked.node), node);
         }
         Verdict::Granted { node: asked.node, nonce, boot: node.boot }
@@ -180,6 +213,10 @@ impl Meta {
                 self.founding = Founding::decode(value).ok();
                 self.founding.is_some()
             }
+            Some((b'l', [])) => Level::decode(value).is_ok_and(|row| {
+                self.level = row.level;
+                true
+            }),
             Some((b'n', node)) => {
                 let (Ok(node), Ok(row)) = (node.try_into(), Node::decode(value)) else { return false };
                 self.nodes.insert(u64::from_be_bytes(node), row);
@@ -192,6 +229,17 @@ impl Meta {
     /// The founding, once it is applied.
     pub fn founding(&self) -> Option<&Founding> {
         self.founding.as_ref()
+    }
+
+    /// What all nodes that serve know, and the cluster does.
+    pub fn level(&self) -> u32 {
+        self.level.max(1)
+    }
+
+    /// What all nodes that belong to the cluster know; 0 where one of them has not said it yet.
+    pub fn common_level(&self) -> u32 {
+        let members = self.nodes.values().filter(|node| node.office() != Office::Removed);
+        members.map(|node| node.level).min().unwrap_or(0)
     }
 
     /// All nodes that there ever were, by number.

@@ -81,12 +81,18 @@ impl Cluster {
 
     /// Another node, which joins by the same command line and serves then.
     pub(crate) fn join(&mut self) -> usize {
+        let number = self.add();
+        self.start(number);
+        number
+    }
+
+    /// The folder of another node, which does not run yet.
+    pub(crate) fn add(&mut self) -> usize {
         let number = self.homes.len();
         self.homes.push(Home::new());
         self.homes[number].configure("session_groups = 2\nworkers = 1\n");
         self.links.extend(link_addresses(1));
         self.nodes.push(None);
-        self.start(number);
         number
     }
 

@@ -6,7 +6,7 @@ use holdfast_cluster::Member;
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct MetaOp {
     /// Which. `None` is an operation of a future version: the replica stops.
-    #[prost(oneof = "MetaKind", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
+    #[prost(oneof = "MetaKind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub kind: Option<MetaKind>,
 }
 
@@ -37,6 +37,9 @@ pub enum MetaKind {
     /// A majority was lost for good, and one directory goes on alone.
     #[prost(message, tag = "8")]
     GoOn(GoOn),
+    /// From here on the cluster does what this feature level says.
+    #[prost(message, tag = "9")]
+    Raise(Level),
 }
 
 /// What is settled when a cluster is founded.
@@ -77,6 +80,17 @@ pub struct Boot {
     /// `HOST:PORT` of its cluster link.
     #[prost(string, tag = "5")]
     pub address: String,
+    /// The highest feature level that it knows; 0: the first.
+    #[prost(uint32, tag = "6")]
+    pub level: u32,
+}
+
+/// A feature level of the cluster. Also the row that keeps it.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Level {
+    /// The level, from 1.
+    #[prost(uint32, tag = "1")]
+    pub level: u32,
 }
 
 /// A node goes on.
@@ -184,4 +198,7 @@ pub struct Node {
     /// What it is to the cluster.
     #[prost(enumeration = "Office", tag = "7")]
     pub office: i32,
+    /// The highest feature level that it knew at its last boot; 0 before its first.
+    #[prost(uint32, tag = "8")]
+    pub level: u32,
 }

@@ -4,7 +4,14 @@ use super::*;
 
 fn boot(uuid: &str, nonce: &str) -> MetaKind {
     let (version, address) = ("1".to_owned(), "a:1".to_owned());
-    MetaKind::Boot(Boot { node: 2, uuid: uuid.to_owned(), version, nonce: nonce.to_owned(), address })
+    MetaKind::Boot(Boot {
+        node: 2,
+        uuid: uuid.to_owned(),
+        version,
+        nonce: nonce.to_owned(),
+        address,
+        level: 0,
+    })
 }
 
 fn granted(verdict: &Verdict) -> u64 {
@@ -138,4 +145,36 @@ fn who_goes_on_alone_removes_all_others_once() {
         assert!(again.load(&key, &value.expect("nothing was deleted")));
     }
     assert_eq!((again.nodes, again.founding), (meta.nodes, meta.founding));
+}
+
+#[test]
+fn the_level_is_raised_when_every_member_knows_it_and_nobody_below_it_boots_again() {
+    let (mut meta, mut changes) = (founded(&[1, 2, 3]), Changes::default());
+    let knows = |node: u64, level: u32, nonce: &str| {
+        let (uuid, nonce) = (format!("u{node}"), nonce.to_owned());
+        MetaKind::Boot(Boot { node, uuid, nonce, level, ..Boot::default() })
+    };
+    let raise = |level| MetaKind::Raise(Level { level });
+    for node in 1..=3 {
+        assert_eq!(granted(&meta.apply(&knows(node, 0, "old"), &mut changes)), 1);
+        assert_eq!(meta.common_level(), u32::from(node == 3), "not before the last has said it");
+    }
+    for (node, level) in [(1, 3), (2, 2)] {
+        assert_eq!(meta.apply(&raise(2), &mut changes), Verdict::Done);
+        meta.apply(&knows(node, level, "new"), &mut changes);
+    }
+    assert_eq!((meta.level(), meta.common_level()), (1, 1));
+    meta.apply(&MetaKind::Remove(Remove { node: 3 }), &mut changes);
+    assert_eq!(meta.apply(&raise(3), &mut changes), Verdict::Done, "node 2 does not know it");
+    assert_eq!(meta.apply(&raise(2), &mut changes), Verdict::Raised(2));
+    assert_eq!(meta.apply(&raise(2), &mut changes), Verdict::Done);
+    let refused = meta.apply(&knows(2, 1, "older"), &mut changes);
+    assert_eq!(refused, Verdict::Behind { node: 2, nonce: "older".to_owned() });
+    assert!(!meta.is_closed(2, 2), "what it was granted before goes on");
+    assert_eq!(granted(&meta.apply(&knows(1, 2, "newest"), &mut changes)), 3);
+    let mut again = Meta::default();
+    for (key, value) in changes.rows {
+        assert!(again.load(&key, &value.expect("nothing was deleted")));
+    }
+    assert_eq!((again.level(), again.common_level()), (2, 2));
 }
