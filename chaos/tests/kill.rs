@@ -19,7 +19,7 @@ fn storm(recipe: Recipe, rounds: u32, seed: u64) -> Storm {
         round: Duration::from_millis(2000),
         rate: 200,
         directory: None,
-        patience: Duration::from_secs(30),
+        patience: Duration::from_secs(120),
     }
 }
 

@@ -7,7 +7,7 @@ use holdfast_chaos::load::{Figures, LoadArgs, Workload};
 
 mod binary;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn start() -> (Place, Broker) {
     let place = Place::new(None).expect("there is room for a directory");

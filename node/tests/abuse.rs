@@ -6,7 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::client::Heard;
-use common::{Home, Node, wire};
+use common::{Home, Node, PATIENCE, wire};
 use wire::{Connect, Message, PUBACK, PUBCOMP, PUBREC, PUBREL, ack, packet};
 
 const MALFORMED: u8 = 0x81;
@@ -47,12 +47,12 @@ fn half_a_connect_is_waited_for_only_so_long() {
     while dripping.hear(Duration::from_millis(200)) == Heard::Silence {
         dripping.send_to_closed(&connect[dripped..=dripped]);
         dripped = (dripped + 1).min(connect.len() - 2);
-        assert!(started.elapsed() < Duration::from_secs(10), "it waits for ever");
+        assert!(started.elapsed() < PATIENCE, "each byte buys more time");
     }
     assert_eq!(silent.next(), None);
     assert_eq!(half.next(), None);
     let waited = started.elapsed();
-    assert!((Duration::from_millis(900)..Duration::from_secs(10)).contains(&waited), "{waited:?}");
+    assert!(waited >= Duration::from_millis(900), "{waited:?}");
     assert_serves(&node);
 }
 

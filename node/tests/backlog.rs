@@ -3,7 +3,7 @@
 mod common;
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::wire::Message;
 use common::{Home, Node};
@@ -23,9 +23,8 @@ fn a_large_backlog_behind_a_wildcard_comes_whole_in_order_and_fast_after_a_crash
     });
     publisher.store_all(all, 500);
     node.kill();
-    let started = Instant::now();
     let node = home.start();
-    let opened = started.elapsed();
+    let opened = node.cpu_time();
     let (mut absent, present) = node.durable(5, "absent");
     assert!(present);
     node.clean(5, "last").store("plant/last/measured", b"last");
@@ -46,11 +45,12 @@ fn a_large_backlog_behind_a_wildcard_comes_whole_in_order_and_fast_after_a_crash
         let wanted = before.map_or(number % TOPICS, |before| before + TOPICS);
         assert_eq!(number, wanted, "{}", message.topic);
     }
-    let drained = started.elapsed() - opened;
-    eprintln!("{BACKLOG} messages: opened in {opened:?}, drained in {drained:?}");
+    let drained = node.cpu_time() - opened;
+    eprintln!("{BACKLOG} messages: the node worked {opened:?} to open and {drained:?} to drain");
     absent.expect_silence();
-    assert!(drained < Duration::from_secs(30), "{drained:?}");
-    assert!(opened < Duration::from_secs(30), "{opened:?}");
+    // Its own work, whatever else the machine has to do meanwhile.
+    assert!(drained < Duration::from_secs(10), "{drained:?}");
+    assert!(opened < Duration::from_secs(10), "{opened:?}");
 }
 
 /// Bytes written for each byte published while this many durable sessions are absent.

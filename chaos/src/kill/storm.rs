@@ -15,7 +15,7 @@ use crate::workload::recorder::{Recorder, Signals};
 use crate::workload::{Doors, cast};
 
 /// Clients have this long to subscribe before the storm.
-const SETTLE_WAIT: Duration = Duration::from_secs(30);
+const SETTLE_WAIT: Duration = Duration::from_secs(120);
 /// Subscribers are drained when nothing has come for this long.
 const QUIET: Duration = Duration::from_secs(2);
 

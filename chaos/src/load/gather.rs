@@ -10,7 +10,7 @@ use crate::wire::{self, Connect, Level, Packet};
 /// Connections that are being opened at a time: below the usual backlog of a listener.
 const OPENING_MAX: usize = 64;
 /// A broker that makes no progress for this long is broken.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Keep Alive of all clients, in seconds: longer than a load lasts without a packet.
 const KEEP_ALIVE: u16 = 900;
 /// Expiry of durable sessions, in seconds.

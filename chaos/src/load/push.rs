@@ -10,7 +10,7 @@ use super::gather::{self, Guest};
 use super::swarm::Swarm;
 
 /// A broker that makes no progress for this long is broken.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What is to be published.
 pub(super) struct Push {

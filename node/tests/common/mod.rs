@@ -244,6 +244,16 @@ impl Node {
         proc_number(&format!("/proc/{}/status", self.pid()), "VmHWM:") * 1024
     }
 
+    /// Time that its threads have worked so far.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("a running process");
+        // The name may hold anything but ends with the last bracket; user and system time are the 12th and 13th behind.
+        let (_, rest) = text.rsplit_once(") ").expect("the kernel's words");
+        let ticks = rest.split(' ').skip(11).take(2).map(|word| word.parse::<u64>().expect("a number"));
+        // The kernel counts in hundredths of a second for whoever asks.
+        Duration::from_millis(ticks.sum::<u64>() * 10)
+    }
+
     /// Bytes handed to write calls on files so far.
     pub(crate) fn bytes_written(&self) -> u64 {
         proc_number(&format!("/proc/{}/io", self.pid()), "wchar:")
