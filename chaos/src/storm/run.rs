@@ -49,7 +49,7 @@ pub(super) fn run(storm: &Storm, progress: &mut dyn Write) -> io::Result<(Report
     let mut seed = Seed::new(storm.seed);
     let (mut history, actors) = cast::for_storm(storm.seed, storm.rate, &mut seed);
     history.nodes = storm.fleet.founders() as u16;
-    say(progress, &format!("{} nodes start, seed {}", history.nodes, storm.seed))?;
+    say(progress, &format!("{} nodes, seed {}: all have to serve first", history.nodes, storm.seed))?;
     storm.fleet.settle(storm.patience)?;
     let signals = Signals::new();
     let scene = Scene::new(&storm.fleet, &signals, storm.patience);
@@ -95,7 +95,9 @@ pub(super) fn run(storm: &Storm, progress: &mut dyn Write) -> io::Result<(Report
     }
     let rss_bytes_max = watched.iter().map(|watched| watched.rss_bytes_max).collect();
     history.events.extend(watched.into_iter().flat_map(|watched| watched.events));
-    say(progress, "the nodes stop, and what lies on their disks is compared")?;
+    if storm.fleet.directory().is_some() {
+        say(progress, "the nodes stop, and what lies on their disks is compared")?;
+    }
     open_up(&storm.fleet, scene.now(), &mut history, &mut failures);
     let Chronicle { events, spans } = scene.close();
     history.events.extend(events);
