@@ -60,6 +60,11 @@ kill seed=`date +%s` *args="--rounds 20": build
     {{env}} sh -c '"$CARGO_TARGET_DIR/release/holdfast-chaos" kill --holdfast "$CARGO_TARGET_DIR/release/holdfast" \
         --seed "$@"' kill {{trim_start_match(seed, "seed=")}} {{args}}
 
+# Simulated clusters on virtual time, one seed after the other: `./just sim seed=17 --seeds 500 --nodes 5`
+sim seed=`date +%s` *args="--seeds 200": rocksdb
+    {{env}} cargo build --profile test -p holdfast-chaos --bin holdfast-chaos
+    {{env}} sh -c '"$CARGO_TARGET_DIR/debug/holdfast-chaos" sim --seed "$@"' sim {{trim_start_match(seed, "seed=")}} {{args}}
+
 # A night of it: 2,000 simulated seeds, then storms over 1, 3 and 5 nodes, then 200 kills (about two hours)
 chaos-long seed=`date +%s`: build
     {{env}} scripts/chaos-long.sh {{trim_start_match(seed, "seed=")}}

@@ -1,5 +1,6 @@
 //! What is published at QoS 0 comes once or not at all: to a session that ends with its connection while that lasts, to
-//! another while it is on one node. What is still on its way to a node when a session comes there, the session may have.
+//! another while it is on one node. What is still on its way to a node when a session comes there, the session may have,
+//! and so may a group whose messages another node has begun to give.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -25,7 +26,8 @@ pub(super) fn check(history: &History) -> Vec<String> {
             What::Delivered { subscriber, message, retained: false } => {
                 let publisher = &history.publishers[usize::from(message.publisher)];
                 let facts = &history.subscribers[usize::from(subscriber)];
-                if publisher.qos == 0 && !publisher.retain && !seen.insert((subscriber, message)) {
+                let once = publisher.qos == 0 && !publisher.retain && facts.group.is_none();
+                if once && !seen.insert((subscriber, message)) {
                     let when = event.at.as_secs_f64();
                     let told = history.tell(message);
                     broken.push(format!("{told} came again to {} at {when:.4} s", facts.name));

@@ -223,6 +223,19 @@ impl World {
             self.tell(format!("node {} stands still until {} us", host + 1, until));
             self.hosts[host].frozen_until = until;
             ether.freeze(host, true);
+            self.desert(host);
+        }
+    }
+
+    /// Half of the clients of a node try another one, and what they had said to it is still there when it goes on.
+    fn desert(&mut self, host: usize) {
+        let there = self.links.values().filter(|link| link.host == host && !link.abandoned);
+        for client in there.map(|link| link.client).collect::<Vec<_>>() {
+            if self.seed.below(2) == 0 {
+                self.counts.takeovers += 1;
+                self.cut(client, false, true);
+                self.clients[client].back_at = self.now() + self.seed.below(100_000);
+            }
         }
     }
 

@@ -245,9 +245,10 @@ impl World {
     pub(super) fn worker(&mut self, host: usize, worker: usize, choice: u64) -> bool {
         trace::turn(self.now(), Some(host));
         let Some(node) = &mut self.hosts[host].node else { return false };
-        let worked = node.worker_turn(worker % node.workers(), choice, &mut self.links);
+        let (number, links) = (worker % node.workers(), &mut self.links);
+        let worked = catch_unwind(AssertUnwindSafe(|| node.worker_turn(number, choice, links)));
         self.look(host);
-        worked
+        worked.unwrap_or_else(|panic| self.panicked(host, &*panic))
     }
 
     /// A turn of a hub; `false` where there was nothing to do.
@@ -258,12 +259,14 @@ impl World {
         self.look_at_leaders();
         match turned {
             Ok(turned) => self.turned(host, Some(turned)),
-            Err(panic) => {
-                self.failures.push(format!("node {} panicked: {}", host + 1, told(&*panic)));
-                self.crash(host);
-                true
-            }
+            Err(panic) => self.panicked(host, &*panic),
         }
+    }
+
+    fn panicked(&mut self, host: usize, panic: &(dyn Any + Send)) -> bool {
+        self.failures.push(format!("node {} panicked: {}", host + 1, told(panic)));
+        self.crash(host);
+        true
     }
 
     /// Writes down who has begun to lead what.

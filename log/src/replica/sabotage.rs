@@ -19,7 +19,9 @@ impl Replica {
             (Some(Sabotage::VoteBlindly), MessageType::MsgRequestVote | MessageType::MsgRequestPreVote) => {
                 (message.index, message.log_term) = (u64::MAX, u64::MAX)
             }
-            (Some(Sabotage::AppendBlindly), MessageType::MsgAppend) => {
+            (Some(Sabotage::AppendBlindly), MessageType::MsgAppend)
+                if message.index <= raft.raft_log.last_index() =>
+            {
                 message.log_term = raft.raft_log.term(message.index).unwrap_or(message.log_term);
             }
             _ => {}

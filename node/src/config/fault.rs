@@ -16,7 +16,7 @@ pub enum Fault {
     ForgetTokens,
     /// The messages of one turn of a worker are appended in reverse.
     ReverseBatch,
-    /// A new owner of a session shuts out nobody.
+    /// A new owner of a session neither waits for one on another node nor shuts it out.
     SkipFence,
     /// An old owner of a session is not told that it has lost it.
     KeepOldOwner,

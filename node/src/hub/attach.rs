@@ -29,6 +29,8 @@ pub(super) struct Attaching {
     attached: Box<Attached>,
     /// The old owner has not answered yet, or what it handed over is not committed.
     held: bool,
+    /// An owner before the old one was here too and has not let go yet: until when it is waited for.
+    leaving: Option<Duration>,
     /// The old owner on another node is not waited for any longer.
     deadline: Option<Duration>,
     /// The window of an old owner that closed by itself meanwhile.
@@ -44,6 +46,8 @@ pub(super) struct Attaching {
 pub(super) struct Departing {
     to: NodeId,
     epoch: u64,
+    /// A connection here was told to close, and will say when it has let go.
+    here: bool,
     /// The window of a connection that closed by itself meanwhile.
     handed: Option<Window>,
     /// Its connection has let go, which a worker says once nothing that it published is under way: the window.
@@ -55,8 +59,11 @@ impl Hub {
     pub(super) fn attached(&mut self, from: From, attached: Box<Attached>) {
         let client_id = attached.record.core.client_id.clone();
         let awaited = attached.previous_epoch;
-        let mut attaching =
-            Attaching { from, attached, held: false, deadline: None, handed: None, let_go: None, awaited };
+        let leaves = |departing: &Departing| departing.here && departing.gone.is_none();
+        let leaving = self.departing.get(&client_id).is_some_and(leaves);
+        let leaving = leaving.then(|| self.clock.monotonic() + LET_GO_MAX);
+        let (held, deadline, handed, let_go) = (false, None, None, None);
+        let mut attaching = Attaching { from, attached, held, leaving, deadline, handed, let_go, awaited };
         match self.attaching.remove(&client_id) {
             Some(older) => {
                 self.supersede(&older);
@@ -88,7 +95,9 @@ impl Hub {
             attaching.held = true;
         } else if !self.machines.meta.is_closed(owner.node, owner.boot) {
             // It may be at work on another node, or in an earlier boot of this one that is not closed everywhere.
-            let there = owner.node != self.node.get() && self.peers.is_up(NodeId::new(owner.node));
+            let there = owner.node != self.node.get()
+                && self.peers.is_up(NodeId::new(owner.node))
+                && !Fault::SkipFence.is_in(self.fault);
             attaching.held = there;
             attaching.deadline = there.then(|| self.clock.monotonic() + LET_GO_MAX);
         }
@@ -101,19 +110,22 @@ impl Hub {
             return;
         }
         let client_id = attached.record.core.client_id.clone();
-        let mut departing = Departing { to, epoch: attached.record.core.epoch, handed: None, gone: None };
+        let epoch = attached.record.core.epoch;
+        let mut departing = Departing { to, epoch, here: false, handed: None, gone: None };
         match self.attaching.remove(&client_id) {
             // It never had the session: what it waited for is the next owner's to wait for.
             Some(waiting) => {
                 self.supersede(&waiting);
-                if !waiting.held {
+                let of_here = waiting.held && waiting.deadline.is_none() && waiting.let_go.is_none();
+                departing.here = waiting.leaving.is_some() || of_here;
+                if !waiting.held && waiting.leaving.is_none() {
                     departing.gone = Some(waiting.handed);
                 } else {
                     departing.handed = waiting.handed;
                 }
             }
             None => {
-                self.fence(owner, &client_id, true);
+                departing.here = self.fence(owner, &client_id, true);
             }
         }
         self.departing.insert(client_id, departing);
@@ -137,9 +149,12 @@ impl Hub {
     /// The old owner, a connection here, has let go. What it handed over is committed under the new epoch before the
     /// new owner acts on it: what was sent under a packet identifier must not be forgotten by a crash.
     pub(super) fn released(&mut self, released: Released) {
+        if let Some(waiting) = self.attaching.get_mut(&released.client_id) {
+            waiting.leaving = None;
+        }
         if let Some(departing) = self.departing.get_mut(&released.client_id) {
             departing.gone = Some(released.window.or_else(|| departing.handed.take()));
-            return;
+            return self.answer(&released.client_id);
         }
         self.let_go(&released.client_id, released.window);
     }
@@ -211,13 +226,19 @@ impl Hub {
     /// Goes on without old owners that do not answer.
     pub(super) fn give_up_owners(&mut self) {
         let now = self.clock.monotonic();
-        let late = |waiting: &Attaching| waiting.deadline.is_some_and(|deadline| now > deadline);
+        let late = |waiting: &Attaching| {
+            let passed = |until: Option<Duration>| until.is_some_and(|until| now > until);
+            passed(waiting.deadline) || passed(waiting.leaving)
+        };
         let late = self.attaching.iter().filter(|(_, waiting)| late(waiting));
         let late: Vec<String> = late.map(|(client_id, _)| client_id.clone()).collect();
         for client_id in late {
             if let Some(waiting) = self.attaching.get_mut(&client_id) {
-                waiting.deadline = None;
-                waiting.held = false;
+                waiting.leaving = waiting.leaving.filter(|until| now <= *until);
+                if waiting.deadline.is_some_and(|deadline| now > deadline) {
+                    waiting.deadline = None;
+                    waiting.held = false;
+                }
             }
             self.answer(&client_id);
         }
@@ -237,7 +258,10 @@ impl Hub {
     fn answer(&mut self, client_id: &str) {
         let Some(waiting) = self.attaching.get(client_id) else { return };
         let group = self.route.session_group(client_id);
-        if waiting.held || self.machines.sessions_of(group).outbox().holds_will_of(client_id) {
+        if waiting.held
+            || waiting.leaving.is_some()
+            || self.machines.sessions_of(group).outbox().holds_will_of(client_id)
+        {
             return;
         }
         let mut ready = self.attaching.remove(client_id).expect("just seen");

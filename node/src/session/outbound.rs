@@ -38,7 +38,7 @@ pub struct Outbound {
     pub reserved: u64,
     /// Partitions in which the session is behind its worker's tail.
     pub lags: Vec<Lag>,
-    /// Flights of a resumed session whose messages are still to be read and sent again, by number.
+    /// Flights of a resumed session whose messages are still to be read and sent again, by number; unfinished ones.
     pub resend: VecDeque<u64>,
     /// Retained messages still owed to new subscriptions.
     pub owed: VecDeque<OwedJob>,

@@ -418,13 +418,11 @@ impl Worker {
                 Some(flight) if flight.source.is_none() => return false,
                 Some(flight) => {
                     let packet_id = flight.packet_id;
+                    session.outbound.resend.pop_front();
                     let key = self.conns[slot as usize].key(slot);
                     self.send_flight(key, packet_id, true);
                 }
-                None => {}
-            }
-            if let Some(session) = self.conns.get_mut(slot as usize).and_then(Conn::session) {
-                session.outbound.resend.pop_front();
+                None => drop(session.outbound.resend.pop_front()),
             }
         }
     }

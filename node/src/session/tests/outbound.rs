@@ -236,3 +236,14 @@ fn retained_messages_that_are_owed_go_on_from_the_first_that_waits() {
     let record = Window { owed: vec![new], ..window(4_096) };
     assert_eq!(Outbound::resume(10, &record).owed[0].next, Some(After::default()));
 }
+
+#[test]
+fn what_is_finished_is_not_sent_again() {
+    let flights = (1..=3).map(|id| recorded(id, 0, Stage::Published)).collect();
+    let mut outbound = Outbound::resume(10, &Window { flights, ..window(4_096) });
+    outbound.finish(2).expect("it is in flight");
+    outbound.finish(3).expect("it is in flight");
+    assert_eq!((outbound.in_flight(), outbound.resend.len()), (1, 1));
+    outbound.finish(1).expect("it is in flight");
+    assert!(outbound.resend.is_empty());
+}
