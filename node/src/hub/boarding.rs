@@ -112,6 +112,11 @@ impl Boarding {
         self.standing == Standing::Serving
     }
 
+    /// The workers have been told whether this node serves: now clients may come.
+    pub(super) fn told(&self) {
+        self.serving.store(self.serving(), Ordering::Release);
+    }
+
     /// Is the lease of the node's last boot running, as far as this node has heard?
     pub(super) fn is_alive(&self, node: u64) -> bool {
         self.leases.contains_key(&node)
@@ -341,7 +346,6 @@ impl Hub {
 
     fn serve(&mut self) {
         self.boarding.standing = Standing::Serving;
-        self.boarding.serving.store(true, Ordering::Release);
         tracing::debug!(boot = self.boot, "serves");
         for group in Machines::groups(self.route) {
             self.take_up(group);

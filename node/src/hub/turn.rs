@@ -292,5 +292,6 @@ impl Hub {
         for post in &mut self.workers {
             post.mailbox.send(&mut post.settled);
         }
+        self.boarding.told();
     }
 }

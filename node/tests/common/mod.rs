@@ -187,7 +187,7 @@ impl Node {
     pub(crate) fn clean(&self, version: u8, id: &str) -> Client {
         let mut client = self.open(version);
         let (_, reason) = client.connect(wire::Connect::clean(id));
-        assert_eq!(reason, 0, "{id} is refused");
+        assert_eq!(reason, 0, "{id} is refused: {}", self.trace.text());
         client
     }
 
@@ -195,7 +195,7 @@ impl Node {
     pub(crate) fn durable(&self, version: u8, id: &str) -> (Client, bool) {
         let mut client = self.open(version);
         let (present, reason) = client.connect(wire::Connect::durable(id));
-        assert_eq!(reason, 0, "{id} is refused");
+        assert_eq!(reason, 0, "{id} is refused: {}", self.trace.text());
         (client, present)
     }
 
