@@ -29,8 +29,9 @@ pub(super) struct Attaching {
     attached: Box<Attached>,
     /// The old owner has not answered yet, or what it handed over is not committed.
     held: bool,
-    /// An owner before the old one was here too and has not let go yet: until when it is waited for.
-    leaving: Option<Duration>,
+    /// An owner before the old one was here too and has not let go yet. It will, as it is told once all that is under
+    /// way from here is settled.
+    leaving: bool,
     /// The old owner on another node is not waited for any longer.
     deadline: Option<Duration>,
     /// The window of an old owner that closed by itself meanwhile.
@@ -61,7 +62,6 @@ impl Hub {
         let awaited = attached.previous_epoch;
         let leaves = |departing: &Departing| departing.here && departing.gone.is_none();
         let leaving = self.departing.get(&client_id).is_some_and(leaves);
-        let leaving = leaving.then(|| self.clock.monotonic() + LET_GO_MAX);
         let (held, deadline, handed, let_go) = (false, None, None, None);
         let mut attaching = Attaching { from, attached, held, leaving, deadline, handed, let_go, awaited };
         match self.attaching.remove(&client_id) {
@@ -117,8 +117,8 @@ impl Hub {
             Some(waiting) => {
                 self.supersede(&waiting);
                 let of_here = waiting.held && waiting.deadline.is_none() && waiting.let_go.is_none();
-                departing.here = waiting.leaving.is_some() || of_here;
-                if !waiting.held && waiting.leaving.is_none() {
+                departing.here = waiting.leaving || of_here;
+                if !waiting.held && !waiting.leaving {
                     departing.gone = Some(waiting.handed);
                 } else {
                     departing.handed = waiting.handed;
@@ -150,7 +150,7 @@ impl Hub {
     /// new owner acts on it: what was sent under a packet identifier must not be forgotten by a crash.
     pub(super) fn released(&mut self, released: Released) {
         if let Some(waiting) = self.attaching.get_mut(&released.client_id) {
-            waiting.leaving = None;
+            waiting.leaving = false;
         }
         if let Some(departing) = self.departing.get_mut(&released.client_id) {
             departing.gone = Some(released.window.or_else(|| departing.handed.take()));
@@ -226,19 +226,13 @@ impl Hub {
     /// Goes on without old owners that do not answer.
     pub(super) fn give_up_owners(&mut self) {
         let now = self.clock.monotonic();
-        let late = |waiting: &Attaching| {
-            let passed = |until: Option<Duration>| until.is_some_and(|until| now > until);
-            passed(waiting.deadline) || passed(waiting.leaving)
-        };
+        let late = |waiting: &Attaching| waiting.deadline.is_some_and(|deadline| now > deadline);
         let late = self.attaching.iter().filter(|(_, waiting)| late(waiting));
         let late: Vec<String> = late.map(|(client_id, _)| client_id.clone()).collect();
         for client_id in late {
             if let Some(waiting) = self.attaching.get_mut(&client_id) {
-                waiting.leaving = waiting.leaving.filter(|until| now <= *until);
-                if waiting.deadline.is_some_and(|deadline| now > deadline) {
-                    waiting.deadline = None;
-                    waiting.held = false;
-                }
+                waiting.deadline = None;
+                waiting.held = false;
             }
             self.answer(&client_id);
         }
@@ -259,7 +253,7 @@ impl Hub {
         let Some(waiting) = self.attaching.get(client_id) else { return };
         let group = self.route.session_group(client_id);
         if waiting.held
-            || waiting.leaving.is_some()
+            || waiting.leaving
             || self.machines.sessions_of(group).outbox().holds_will_of(client_id)
         {
             return;
