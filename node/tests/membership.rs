@@ -212,3 +212,25 @@ fn a_drained_node_of_three_keeps_its_votes_and_takes_its_part_again() {
     assert!(code == 0 && text.contains("takes its part again"), "{text}");
     eventually("it serves again", || store(cluster.node(1).mqtt, "kelp/0", "3"));
 }
+
+/// Nobody is left who founded the cluster, and the seeds are addresses of nodes that came later.
+#[test]
+fn founders_are_replaced_one_by_one_until_none_is_left() {
+    let mut cluster = Cluster::three();
+    for (place, old) in (0..3).zip(1..) {
+        let other = (place + 1) % 3;
+        cluster.kill(place);
+        cluster.wipe(place);
+        eventually("the old one is known to be dead", || {
+            let seen = nodes(cluster.node(other));
+            seen.iter().any(|(number, state, _)| *number == old && state == "dead")
+        });
+        let (code, text) = deed(cluster.node(other), "remove", old, &[]);
+        assert!(code == 0, "{text}");
+        eventually("the new node has all the votes of the old one", || {
+            let seen = nodes(cluster.node(other));
+            seen.len() == 3 && seen.iter().all(|(_, _, counts)| counts[1..] == [GROUPS, GROUPS])
+        });
+    }
+    eventually("it serves", || store(cluster.node(0).mqtt, "kelp/0", "1"));
+}

@@ -199,7 +199,7 @@ impl Surroundings<'_> {
             entropy: (u128::from(seed) << 64) | u128::from(super::seed()),
         };
         let known = if let Start::Founded(charter) = &start { Some(charter.clone()) } else { None };
-        let mut driver = Driver::new(setup, start, config.data_dir.clone())?;
+        let mut driver = Driver::new(setup.clone(), start, config.data_dir.clone())?;
         let charter = match known {
             Some(charter) => charter,
             None => match self.wait_for_founding(&mut driver, &link)? {
@@ -207,7 +207,10 @@ impl Surroundings<'_> {
                 Formed::Joining { through, cluster_id, uuid } => {
                     let own = config.cluster.advertise.clone().unwrap_or_else(|| address.clone());
                     let request = JoinRequest::new(uuid, number_wanted, own);
-                    self.wait_to_join(&link, (cluster_id, &through), request)?
+                    let charter = self.wait_to_join(&link, (cluster_id, &through), request)?;
+                    // It answers for the cluster from now on: there may be no other seed that does.
+                    driver = Driver::new(setup, Start::Founded(charter.clone()), config.data_dir.clone())?;
+                    charter
                 }
             },
         };
