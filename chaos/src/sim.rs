@@ -91,6 +91,8 @@ pub struct Outcome {
     pub history: History,
 }
 
+/// What Raft promises.
+const OF_RAFT: [&str; 4] = ["election_safety", "leader_completeness", "log_matching", "state_machine_safety"];
 /// What is due only in the end, which a simulation that failed before does not reach.
 const IN_THE_END: [&str; 4] = ["acked_is_delivered", "shared_loses_none", "will_once", "retained_converges"];
 
@@ -105,7 +107,11 @@ impl Sim {
         };
         gather(&mut world);
         rage(&mut world, self.steps);
-        if world.failures.is_empty() {
+        // Where Raft is broken there may never be rest.
+        let of_raft = |found: &check::Violation| OF_RAFT.contains(&found.promise);
+        let broken = check::all(&world.recorder.history).iter().any(of_raft);
+        let cut_short = broken || !world.failures.is_empty();
+        if !cut_short {
             drain(&mut world);
         } else if self.nodes > 1 {
             world.read_disks();
@@ -125,7 +131,7 @@ impl Sim {
         // A message that is refused, and said again because its refusal was lost, comes after what was sent behind
         // it: there is no order to promise while the disk has no room. Where there are several, the history says when.
         let reordered = ["order_per_publisher", "retained_converges", "retained_never_goes_back"];
-        let cut_short = !world.failures.is_empty();
+        let cut_short = cut_short || !world.failures.is_empty();
         let excused = |promise: &str| {
             self.nodes == 1 && world.may_be_full && reordered.contains(&promise)
                 || cut_short && IN_THE_END.contains(&promise)
