@@ -37,7 +37,8 @@ impl Company {
                 || membership.members.iter().any(|member| member.address == **seed)
         };
         Self {
-            link: membership.link.clone(),
+            // Who goes on alone needs nobody.
+            link: membership.link.clone().filter(|_| membership.members.len() > 1),
             identity: membership.identity.clone(),
             seeds: config.cluster.seeds.iter().filter(|seed| !known(seed)).cloned().collect(),
             clock: Arc::clone(clock),
