@@ -34,6 +34,8 @@ pub(super) struct Attaching {
     leaving: bool,
     /// The old owner on another node is not waited for any longer.
     deadline: Option<Duration>,
+    /// The old owner: nobody else hands anything over.
+    owner: Option<Owner>,
     /// The window of an old owner that closed by itself meanwhile.
     handed: Option<Window>,
     /// Epoch of the old owner on another node, once it has said that it let go: sooner than its session group.
@@ -49,6 +51,9 @@ pub(super) struct Departing {
     epoch: u64,
     /// A connection here was told to close, and will say when it has let go.
     here: bool,
+    /// Whoever hands the window over, where it was a connection here, and its epoch.
+    owner: Option<Owner>,
+    awaited: u64,
     /// The window of a connection that closed by itself meanwhile.
     handed: Option<Window>,
     /// Its connection has let go, which a worker says once nothing that it published is under way: the window.
@@ -63,13 +68,16 @@ impl Hub {
         let leaves = |departing: &Departing| departing.here && departing.gone.is_none();
         let leaving = self.departing.get(&client_id).is_some_and(leaves);
         let (held, deadline, handed, let_go) = (false, None, None, None);
-        let mut attaching = Attaching { from, attached, held, leaving, deadline, handed, let_go, awaited };
+        let owner = attached.previous;
+        let mut attaching =
+            Attaching { from, attached, held, leaving, deadline, owner, handed, let_go, awaited };
         match self.attaching.remove(&client_id) {
             Some(older) => {
                 self.supersede(&older);
                 attaching.held = older.held;
                 (attaching.deadline, attaching.handed) = (older.deadline, older.handed);
                 (attaching.let_go, attaching.awaited) = (older.let_go, older.awaited);
+                attaching.owner = older.owner;
             }
             None => {
                 if let Some(owner) = attaching.attached.previous {
@@ -111,13 +119,16 @@ impl Hub {
         }
         let client_id = attached.record.core.client_id.clone();
         let epoch = attached.record.core.epoch;
-        let mut departing = Departing { to, epoch, here: false, handed: None, gone: None };
+        let (here, awaited) = (false, attached.previous_epoch);
+        let mut departing =
+            Departing { to, epoch, here, owner: Some(owner), awaited, handed: None, gone: None };
         match self.attaching.remove(&client_id) {
             // It never had the session: what it waited for is the next owner's to wait for.
             Some(waiting) => {
                 self.supersede(&waiting);
                 let of_here = waiting.held && waiting.deadline.is_none() && waiting.let_go.is_none();
                 departing.here = waiting.leaving || of_here;
+                (departing.owner, departing.awaited) = (waiting.owner, waiting.awaited);
                 if !waiting.held && !waiting.leaving {
                     departing.gone = Some(waiting.handed);
                 } else {
@@ -152,11 +163,18 @@ impl Hub {
         if let Some(waiting) = self.attaching.get_mut(&released.client_id) {
             waiting.leaving = false;
         }
-        if let Some(departing) = self.departing.get_mut(&released.client_id) {
-            departing.gone = Some(released.window.or_else(|| departing.handed.take()));
-            return self.answer(&released.client_id);
+        let Released { client_id, owner, window } = released;
+        match self.departing.get_mut(&client_id) {
+            Some(departing) if departing.owner == Some(owner) => {
+                departing.gone = Some(window.or_else(|| departing.handed.take()));
+            }
+            None if self.attaching.get(&client_id).is_some_and(|waiting| waiting.owner == Some(owner)) => {
+                return self.let_go(&client_id, window);
+            }
+            // What an owner before the old one knows is older than what is committed.
+            _ => {}
         }
-        self.let_go(&released.client_id, released.window);
+        self.answer(&client_id);
     }
 
     /// The old owner, on another node, has let go.
@@ -205,9 +223,12 @@ impl Hub {
     /// A connection closed by itself while another took its session over: its last window still counts.
     pub(super) fn late_detach(&mut self, op: &Kind) {
         let Kind::Detach(op) = op else { return };
-        if let Some(waiting) = self.attaching.get_mut(&op.client_id).filter(|waiting| waiting.held) {
+        // What an owner before the old one knows is older than what is committed.
+        let is = |waiting: &&mut Attaching| waiting.held && waiting.awaited == op.epoch;
+        let of = |departing: &&mut Departing| departing.awaited == op.epoch;
+        if let Some(waiting) = self.attaching.get_mut(&op.client_id).filter(is) {
             waiting.handed = op.window.clone();
-        } else if let Some(departing) = self.departing.get_mut(&op.client_id) {
+        } else if let Some(departing) = self.departing.get_mut(&op.client_id).filter(of) {
             match &mut departing.gone {
                 Some(window @ None) => *window = op.window.clone(),
                 _ => departing.handed = op.window.clone(),

@@ -9,7 +9,7 @@ use crate::admin::Query;
 use crate::record::EntryFlags;
 use crate::route::{Cover, Partition};
 use crate::state::session::op::{Kind, ShareWindow};
-use crate::state::session::record::Window;
+use crate::state::session::record::{Owner, Window};
 
 /// Who asks, and under which number it wants the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,6 +171,8 @@ impl After {
 pub struct Released {
     /// Client Identifier.
     pub client_id: String,
+    /// Which connection it was.
+    pub owner: Owner,
     /// The last cursor and window of a durable session.
     pub window: Option<Window>,
 }

@@ -87,7 +87,7 @@ impl Worker {
 
     fn leave(&mut self, key: ConnectionKey, leaving: Leaving) {
         if leaving.left == 0 {
-            return self.left(leaving);
+            return self.left(key, leaving);
         }
         if let Some(window) = leaving.detach.window.clone() {
             // Nothing is delivered to it any more, so it must not follow the tail until then.
@@ -104,16 +104,16 @@ impl Worker {
         if leaving.left == 0
             && let Some(leaving) = self.leaving.remove(&key)
         {
-            self.left(leaving);
+            self.left(key, leaving);
         }
     }
 
-    fn left(&mut self, leaving: Leaving) {
+    fn left(&mut self, key: ConnectionKey, leaving: Leaving) {
         let Leaving { detach, awaited, .. } = leaving;
         let (client_id, window) = (detach.client_id.clone(), detach.window.clone());
         self.note(Kind::Detach(detach), &client_id);
         if awaited {
-            self.out.requests.push(Request::Released(Box::new(Released { client_id, window })));
+            self.release(key, client_id, window);
         }
     }
 
@@ -128,8 +128,13 @@ impl Worker {
         self.close(key, Close::Ours(ReasonCode::SessionTakenOver));
         match self.leaving.get_mut(&key) {
             Some(leaving) => leaving.awaited = true,
-            None => self.out.requests.push(Request::Released(Box::new(Released { client_id, window }))),
+            None => self.release(key, client_id, window),
         }
+    }
+
+    fn release(&mut self, key: ConnectionKey, client_id: String, window: Option<Window>) {
+        let owner = self.owner(key);
+        self.out.requests.push(Request::Released(Box::new(Released { client_id, owner, window })));
     }
 
     fn forget_subscriptions(&mut self, key: ConnectionKey) {

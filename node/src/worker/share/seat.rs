@@ -206,7 +206,7 @@ impl Worker {
         }
     }
 
-    fn owner(&self, key: ConnectionKey) -> Owner {
+    pub(in crate::worker) fn owner(&self, key: ConnectionKey) -> Owner {
         let place = &self.place;
         Owner { node: place.node, boot: place.boot, worker: place.worker, connection: key.get() }
     }
