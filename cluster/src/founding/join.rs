@@ -212,7 +212,11 @@ impl Applicant {
             Some(Applied::Refused(reason)) => {
                 return Err(JoinError::Refused { cluster_id: self.cluster_id.clone(), reason });
             }
-            Some(Applied::Wait(why)) => self.heard = why,
+            // Another one may be able to do it: who is drained does not serve again by itself.
+            Some(Applied::Wait(why)) => {
+                self.heard = why;
+                self.next += 1;
+            }
             Some(Applied::Joined(_)) | None => {
                 "a seed answers something else".clone_into(&mut self.heard);
                 self.next += 1;
@@ -259,6 +263,23 @@ mod tests {
         assert_eq!(JoinRequest::decode(&bytes), Some(request));
         assert!(Question::decode(&bytes).is_err());
         assert_eq!(JoinRequest::decode(&Bytes::from_static(b"\xff\xff")), None);
+    }
+
+    #[test]
+    fn whoever_cannot_take_a_node_in_is_not_the_only_one_that_is_asked() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let request = JoinRequest::new("kelp".to_owned(), None, "a:9".to_owned());
+        let seeds = ["a:1", "a:2", "a:3"].map(str::to_owned).to_vec();
+        let dir = dir.path().join("data");
+        let mut applicant = Applicant::new("reef".to_owned(), request, (seeds, "a:2"), dir).expect("written");
+        let says = |applied| Ok(Frame::App(JoinAnswer::new(applied).encode()));
+        assert_eq!(applicant.next, 1, "it begins with who told of the cluster");
+        let wait = applicant.answered(says(Applied::Wait("drained".to_owned()))).expect("no refusal");
+        assert_eq!((wait, applicant.next, applicant.heard.as_str()), (None, 2, "drained"));
+        applicant.answered(Err("away".to_owned())).expect("no refusal");
+        assert_eq!(applicant.next, 3);
+        let no = applicant.answered(says(Applied::Refused("taken".to_owned()))).expect_err("a refusal");
+        assert!(no.to_string().contains("reef") && no.to_string().contains("taken"), "{no}");
     }
 
     #[test]

@@ -164,7 +164,12 @@ impl Hub {
             waiting.leaving = false;
         }
         let Released { client_id, owner, window } = released;
-        match self.departing.get_mut(&client_id) {
+        let mut departing = self.departing.get_mut(&client_id);
+        if let Some(departing) = &mut departing {
+            // Whoever was here has let go, also where another one hands over: nobody waits for it again.
+            departing.here = false;
+        }
+        match departing {
             Some(departing) if departing.owner == Some(owner) => {
                 departing.gone = Some(window.or_else(|| departing.handed.take()));
             }

@@ -31,7 +31,7 @@ pub(super) struct Nodes {
     charter: Vec<Member>,
     /// Whom the link keeps connections to.
     peers: Vec<Peer>,
-    /// Requests to be taken in that were proposed, by UUID, and when.
+    /// Requests to be taken in that were proposed lately, by UUID, and when.
     joins: BTreeMap<String, Duration>,
     /// When this process learned that a node was removed.
     removed: BTreeMap<u64, Duration>,
@@ -148,8 +148,10 @@ impl Hub {
             });
         }
         let now = self.clock.monotonic();
-        let asked = self.nodes.joins.insert(join.uuid.clone(), now);
-        if asked.is_none_or(|at| now > at + HEARS_OF_IT) {
+        // What was proposed before may have gone with a boot.
+        self.nodes.joins.retain(|_, at| now <= *at + HEARS_OF_IT);
+        if !self.nodes.joins.contains_key(&join.uuid) {
+            self.nodes.joins.insert(join.uuid.clone(), now);
             self.proposals.push(META, command(MetaKind::Join(join)), Tag::Quiet);
         }
         Applied::Wait("the cluster is about to take it in".to_owned())
