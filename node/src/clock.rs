@@ -12,6 +12,12 @@ pub trait Clock: Send + Sync {
     fn wall(&self) -> u64;
 }
 
+/// How far two clocks are apart, for people.
+pub fn apart(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    format!("{}h {:02}m {:02}s", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
 /// The machine's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemClock {

@@ -161,10 +161,8 @@ struct Ledger<'a> {
 impl<'a> Ledger<'a> {
     fn new(charter: &Charter, accounts: &'a [Account]) -> Self {
         let route = Route::new(charter.identity.partitions, charter.identity.session_groups);
-        let partitions = route.all_partitions().map(Partition::group);
-        let all = std::iter::once(META).chain(route.all_session_groups()).chain(partitions);
-        let groups: Vec<_> =
-            all.map(|group| (group, accounts.iter().find(|account| account.group == group))).collect();
+        let of = |group| accounts.iter().find(|account: &&Account| account.group == group);
+        let groups: Vec<_> = route.all_groups().map(|group| (group, of(group))).collect();
         let goes_on = |(_, account): &(GroupId, Option<&Account>)| account.is_some_and(goes_on);
         Self { has_meta: goes_on(&groups[0]), whole: groups.iter().all(goes_on), groups }
     }

@@ -102,6 +102,12 @@ impl Route {
         (0..u32::from(self.session_groups)).map(|n| GroupId::new(SESSION_BASE + n))
     }
 
+    /// All groups: the meta group, the session groups, the partitions.
+    pub fn all_groups(self) -> impl Iterator<Item = GroupId> {
+        let partitions = self.all_partitions().map(Partition::group);
+        std::iter::once(META).chain(self.all_session_groups()).chain(partitions)
+    }
+
     /// All partitions.
     pub fn all_partitions(self) -> impl Iterator<Item = Partition> {
         (0..self.partitions).map(Partition)

@@ -48,12 +48,7 @@ fn one_clock_is_off(hours: i64, words: &str) {
         for number in 0..3 {
             cluster.kill(number);
         }
-        for number in 0..3 {
-            cluster.spawn(number);
-        }
-        for number in 0..3 {
-            cluster.wait_ready(number);
-        }
+        cluster.start_all();
         cluster.wait_spread();
     }
     for number in 0..3 {

@@ -69,12 +69,7 @@ fn a_seed_that_never_comes_is_named_and_a_stop_ends_the_wait() {
         assert!(began.elapsed() < Duration::from_secs(20), "a stop does not wait for the seed");
     }
     // Nothing of that hinders the founding later.
-    for number in 0..3 {
-        cluster.spawn(number);
-    }
-    for number in 0..3 {
-        cluster.wait_ready(number);
-    }
+    cluster.start_all();
 }
 
 #[test]
@@ -151,12 +146,7 @@ fn a_directory_that_belongs_elsewhere_is_refused() {
 fn a_node_of_another_cluster_is_kept_out_and_says_why() {
     let mut first = Cluster::new(2, &["--partitions", "2"]);
     let homes = [Home::new(), Home::new()];
-    for number in 0..2 {
-        first.spawn(number);
-    }
-    for number in 0..2 {
-        first.wait_ready(number);
-    }
+    first.start_all();
     for number in 0..2 {
         first.kill(number);
     }
@@ -182,12 +172,7 @@ fn a_node_of_another_cluster_is_kept_out_and_says_why() {
 #[test]
 fn a_directory_that_is_used_again_among_other_seeds_is_refused() {
     let mut first = Cluster::new(2, &["--partitions", "2"]);
-    for number in 0..2 {
-        first.spawn(number);
-    }
-    for number in 0..2 {
-        first.wait_ready(number);
-    }
+    first.start_all();
     for number in 0..2 {
         first.stop(number);
     }

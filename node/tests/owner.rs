@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicUsize;
 
 use common::wire::{Connect, Message};
 use holdfast_node::board::{Board, Lead};
-use holdfast_node::codec::{Limits, Qos};
+use holdfast_node::codec::Qos;
 use holdfast_node::mail::{Batch, ConnectionKey, Event, Live, Refused, Request, RetainedPage};
 use holdfast_node::metrics::Counters;
 use holdfast_node::record::{Fence, Records};
@@ -47,25 +47,7 @@ impl Desk {
             board: Arc::clone(&board),
             greeted: Arc::new(AtomicUsize::new(0)),
         };
-        let settings = Settings {
-            limits: Limits::default(),
-            connect_bytes_max: 4_096,
-            connect_timeout_ms: 10_000,
-            receive_maximum: 100,
-            topic_alias_maximum: 0,
-            topic_alias_out_max: 0,
-            keep_alive_max: 0,
-            session_expiry_max: u32::MAX,
-            inflight_max: 100,
-            out_bytes_max: 1 << 20,
-            connections_max: 10,
-            retained_available: true,
-            subscriptions_max: 10,
-            outstanding_bytes_max: 1 << 20,
-            share_window: 64,
-            fault: None,
-        };
-        let mut worker = Worker::new(place, Arc::new(settings), Tally::new(Counters::new()));
+        let mut worker = Worker::new(place, Arc::new(Settings::default()), Tally::new(Counters::new()));
         worker.now = Now { monotonic: 1_000, wall: 50_000 };
         let key = worker.accept("127.0.0.1:9".parse().expect("an address"));
         let mut desk = Self { worker, sessions: Sessions::new(1), route, board, key, told: Vec::new() };

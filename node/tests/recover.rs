@@ -155,12 +155,7 @@ fn an_account_alone_changes_nothing_and_what_cannot_be_recovered_is_named() {
         let (code, text) = recover(&cluster.home(number).data(), &[]);
         assert_eq!(code, 0, "{text}");
     }
-    for number in 0..3 {
-        cluster.spawn(number);
-    }
-    for number in 0..3 {
-        cluster.wait_ready(number);
-    }
+    cluster.start_all();
     let mut reader = cluster.node(2).clean(5, "reader");
     reader.subscribe("kelp", 1);
     assert_eq!(reader.expect_message().payload, b"deep");

@@ -178,7 +178,7 @@ impl Hub {
 
     /// Groups in which earlier boots are still to be closed.
     fn closing(&self) -> usize {
-        let groups = Machines::groups(self.route).into_iter().filter(|group| *group != META);
+        let groups = self.route.all_groups().filter(|group| *group != META);
         groups.filter(|group| self.proposals.open(*group) > 0).count()
     }
 
@@ -339,7 +339,7 @@ impl Hub {
         boarding.renewing = false;
         boarding.renew_at = now + RENEW_EVERY;
         let before = BootEpoch::new(boot - 1);
-        for group in Machines::groups(self.route).into_iter().filter(|group| *group != META) {
+        for group in self.route.all_groups().filter(|group| *group != META) {
             self.proposals.push(group, Body::CloseBoot { node: self.node, boot: before }, Tag::Quiet);
         }
     }
@@ -347,7 +347,7 @@ impl Hub {
     fn serve(&mut self) {
         self.boarding.standing = Standing::Serving;
         tracing::debug!(boot = self.boot, "serves");
-        for group in Machines::groups(self.route) {
+        for group in self.route.all_groups() {
             self.take_up(group);
         }
         self.tell_boot();

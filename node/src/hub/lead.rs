@@ -147,7 +147,7 @@ impl Hub {
         // While any node lacks room all refuse, so the others are as good a place as before.
         let leave = self.stopping || self.keeping.short || self.office(self.node) != Office::Full;
         let parts = self.parts();
-        for (seat, group) in Machines::groups(self.route).into_iter().enumerate() {
+        for (seat, group) in self.route.all_groups().enumerate() {
             let known = self.leading.roles.get(&group);
             if !known.is_some_and(|known| known.role.leads && (leave || now > known.since + SETTLED)) {
                 continue;

@@ -79,12 +79,6 @@ impl Machines {
         }
     }
 
-    /// All groups of the cluster.
-    pub(super) fn groups(route: Route) -> Vec<GroupId> {
-        let partitions = route.all_partitions().map(Partition::group);
-        std::iter::once(META).chain(route.all_session_groups()).chain(partitions).collect()
-    }
-
     /// Index of a session group in `sessions`.
     pub(super) fn session_index(group: GroupId) -> usize {
         group.get() as usize - 1

@@ -178,7 +178,7 @@ impl Hub {
         self.part(node);
         self.peers.pulses.remove(&node);
         self.share_down(node);
-        for group in Machines::groups(self.route) {
+        for group in self.route.all_groups() {
             let status = self.engine.status(group);
             let replica =
                 status.and_then(|status| status.replicas.into_iter().find(|peer| peer.node == node));

@@ -12,7 +12,6 @@ use holdfast_log::{Change, GroupId, GroupStatus, NodeId, Standing};
 
 use super::Hub;
 use super::boarding::command;
-use super::machine::Machines;
 use super::tag::Tag;
 use crate::admin::{NodeDeed, NodeRefusal, NodeReply};
 use crate::metrics::forget_peer;
@@ -79,7 +78,7 @@ impl Hub {
             }
         }
         for (number, row) in meta.nodes() {
-            if row.office() != Office::Removed || self.has_replica(NodeId::new(number)) {
+            if row.office() != Office::Removed || self.replicas_of(NodeId::new(number)) > 0 {
                 peers.insert(number, row.address.clone());
             }
             if row.office() == Office::Removed {
@@ -98,10 +97,22 @@ impl Hub {
         }
     }
 
-    fn has_replica(&self, node: NodeId) -> bool {
-        let groups = Machines::groups(self.route).into_iter();
-        let mut members = groups.filter_map(|group| self.engine.members(group));
-        members.any(|members| members.all().any(|(_, other, _)| other == node))
+    /// What a node's replicas are in their groups, as far as this node knows.
+    fn standings(&self, node: NodeId) -> impl Iterator<Item = Standing> {
+        let members = self.route.all_groups().filter_map(|group| self.engine.members(group));
+        members
+            .filter_map(move |members| members.all().find(|(_, other, _)| *other == node))
+            .map(|(_, _, standing)| standing)
+    }
+
+    /// Groups in which a node votes.
+    pub(super) fn votes(&self, node: NodeId) -> usize {
+        self.standings(node).filter(|it| !matches!(it, Standing::Learner | Standing::Leaving)).count()
+    }
+
+    /// Groups of which a node keeps a replica.
+    pub(super) fn replicas_of(&self, node: NodeId) -> usize {
+        self.standings(node).count()
     }
 
     /// The nodes are others than before.
@@ -189,7 +200,7 @@ impl Hub {
         self.nodes.placed_at = now;
         self.follow_nodes();
         let parts = self.parts();
-        for (seat, group) in Machines::groups(self.route).into_iter().enumerate() {
+        for (seat, group) in self.route.all_groups().enumerate() {
             if self.leading.leads(group)
                 && let Some(status) = self.engine.status(group)
                 && is_settled(&status)
@@ -229,7 +240,7 @@ impl Hub {
 
     /// Whether this node has everything that it needs to serve any session: no group waits for a peer.
     pub(super) fn is_whole(&self) -> bool {
-        let groups = Machines::groups(self.route);
+        let groups = self.route.all_groups();
         groups.into_iter().all(|group| {
             self.engine.status(group).is_some_and(|status| !status.waiting && status.history_whole)
         })
@@ -278,26 +289,6 @@ impl Hub {
                 Ok(Some(MetaKind::Remove(Remove { node: number })))
             }
         }
-    }
-
-    /// Groups in which a node votes, as far as this node knows.
-    pub(super) fn votes(&self, node: NodeId) -> usize {
-        let groups = Machines::groups(self.route).into_iter();
-        let members = groups.filter_map(|group| self.engine.members(group));
-        members
-            .filter(|members| {
-                members.all().any(|(_, other, standing)| {
-                    other == node && !matches!(standing, Standing::Learner | Standing::Leaving)
-                })
-            })
-            .count()
-    }
-
-    /// Groups of which a node keeps a replica.
-    pub(super) fn replicas_of(&self, node: NodeId) -> usize {
-        let groups = Machines::groups(self.route).into_iter();
-        let members = groups.filter_map(|group| self.engine.members(group));
-        members.filter(|members| members.all().any(|(_, other, _)| other == node)).count()
     }
 }
 

@@ -133,11 +133,11 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
         *next = opening.reader().bounds(partition.group()).map_or(0, |(_, next)| next.get());
     }
     let mut engine = opening.start(plan.clock.monotonic())?;
-    let blank = Machines::groups(route).into_iter().filter(|group| !held.contains(group));
+    let blank = route.all_groups().filter(|group| !held.contains(group));
     blank.map(|group| placement.blank(group, is_partition(group))).try_for_each(|spec| engine.open(spec))?;
     let reader = engine.reader();
     // Group time goes on from the last stamp in the log, whatever the clock says now.
-    let stamps = Machines::groups(route).into_iter().filter_map(|group| engine.status(group));
+    let stamps = route.all_groups().filter_map(|group| engine.status(group));
     let last = stamps.map(|status| status.stamp.get()).max().unwrap_or(0);
     let now = plan.clock.monotonic();
     let mut boarding = Boarding::new(plan.lease, alone, plan.seed);
@@ -204,7 +204,7 @@ fn specs(plan: &Plan, route: Route, placement: &Placement) -> Result<Vec<GroupSp
     if plan.joined {
         return Opening::groups(&*plan.store);
     }
-    let groups = Machines::groups(route).into_iter();
+    let groups = route.all_groups();
     Ok(groups.map(|group| placement.spec(group, is_partition(group))).collect())
 }
 

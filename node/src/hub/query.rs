@@ -6,7 +6,6 @@ use holdfast_log::{GroupStatus, NodeId, Standing};
 use tokio::sync::oneshot;
 
 use super::Hub;
-use super::machine::Machines;
 use super::tag::OpTag;
 use crate::admin::{
     Client, Cluster, Lag, Node, NodeState, Page, PageQuery, Partition as PartitionView, Payload, Query,
@@ -61,7 +60,7 @@ impl Hub {
     }
 
     fn statuses(&self) -> Vec<GroupStatus> {
-        Machines::groups(self.route).into_iter().filter_map(|group| self.engine.status(group)).collect()
+        self.route.all_groups().filter_map(|group| self.engine.status(group)).collect()
     }
 
     fn reasons(&self) -> Vec<Reason> {

@@ -3,7 +3,6 @@
 use holdfast_log::{GroupId, GroupStatus};
 
 use super::Hub;
-use super::machine::Machines;
 use super::turn::HubError;
 use crate::metrics::{
     GroupKind, Levels, PartitionLevels, Standing, set_levels, set_partition, set_peer, set_standing,
@@ -57,7 +56,7 @@ impl Hub {
                 Office::Full => standing.dead += 1,
             }
         }
-        for group in Machines::groups(self.route) {
+        for group in self.route.all_groups() {
             standing.count(kind(group), self.leading.leader(group).is_some(), self.leading.leads(group));
         }
         set_standing(&standing);

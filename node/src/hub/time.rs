@@ -14,6 +14,7 @@ use holdfast_cluster::founding::SKEW_MS_MAX;
 use holdfast_log::NodeId;
 
 use super::millis;
+use crate::clock::apart;
 
 /// A clock that was not heard for this long no longer counts.
 const FORGOTTEN: Duration = Duration::from_secs(60);
@@ -94,8 +95,7 @@ impl GroupTime {
 }
 
 fn skew_text(node: NodeId, ahead: u64, median: u64) -> String {
-    let seconds = ahead.abs_diff(median) / 1_000;
-    let apart = format!("{}h {:02}m {:02}s", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let apart = apart(ahead.abs_diff(median));
     let side = if ahead > median { "ahead of" } else { "behind" };
     let node = node.get();
     format!("the clock of node {node} is {apart} {side} the others; nothing follows it, but set it by NTP")

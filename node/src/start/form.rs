@@ -15,7 +15,7 @@ use holdfast_log::NodeId;
 
 use super::NodeError;
 use crate::admin::{Query, Reason};
-use crate::clock::Clock;
+use crate::clock::{Clock, apart};
 use crate::config::Config;
 use crate::hub::Answer;
 use crate::mail::{Mailbox, Request};
@@ -305,8 +305,7 @@ impl Surroundings<'_> {
 
 /// Nothing breaks by it, but somebody should know.
 fn skew_text(seed: &str, ahead_ms: i64) -> String {
-    let seconds = ahead_ms.unsigned_abs() / 1_000;
-    let apart = format!("{}h {:02}m {:02}s", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let apart = apart(ahead_ms.unsigned_abs());
     let side = if ahead_ms > 0 { "ahead of" } else { "behind" };
     format!("the clock of {seed} is {apart} {side} the one here; set both by NTP")
 }

@@ -40,3 +40,27 @@ pub struct Settings {
     /// A fault put in on purpose.
     pub fault: Option<Fault>,
 }
+
+/// Little is refused and little is held. A node's own come from its configuration.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            connect_bytes_max: 4_096,
+            connect_timeout_ms: 10_000,
+            receive_maximum: 100,
+            topic_alias_maximum: 0,
+            topic_alias_out_max: 0,
+            keep_alive_max: 0,
+            session_expiry_max: u32::MAX,
+            inflight_max: 100,
+            out_bytes_max: 1 << 20,
+            connections_max: 10,
+            retained_available: true,
+            subscriptions_max: 10,
+            outstanding_bytes_max: 1 << 20,
+            share_window: 64,
+            fault: None,
+        }
+    }
+}

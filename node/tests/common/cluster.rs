@@ -56,12 +56,7 @@ impl Cluster {
             home.configure("session_groups = 2\nworkers = 1\n");
         }
         prepare(&cluster);
-        for number in 0..3 {
-            cluster.spawn(number);
-        }
-        for number in 0..3 {
-            cluster.wait_ready(number);
-        }
+        cluster.start_all();
         cluster
     }
 
@@ -115,6 +110,16 @@ impl Cluster {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         self.nodes[number] = Some(self.homes[number].spawn(&args));
         self.node(number)
+    }
+
+    /// Starts all nodes, and waits until all of them serve.
+    pub(crate) fn start_all(&mut self) {
+        for number in 0..self.nodes.len() {
+            self.spawn(number);
+        }
+        for number in 0..self.nodes.len() {
+            self.wait_ready(number);
+        }
     }
 
     pub(crate) fn wait_ready(&mut self, number: usize) {

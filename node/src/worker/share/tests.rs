@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicUsize;
 
-use holdfast_codec::{Limits, Qos};
+use holdfast_codec::Qos;
 
 use super::*;
 use crate::board::{Board, Lead};
@@ -36,25 +36,7 @@ impl Desk {
             board: Arc::clone(&board),
             greeted: Arc::new(AtomicUsize::new(0)),
         };
-        let settings = Settings {
-            limits: Limits::default(),
-            connect_bytes_max: 4_096,
-            connect_timeout_ms: 10_000,
-            receive_maximum: 100,
-            topic_alias_maximum: 0,
-            topic_alias_out_max: 0,
-            keep_alive_max: 0,
-            session_expiry_max: u32::MAX,
-            inflight_max: 100,
-            out_bytes_max: 1 << 20,
-            connections_max: 10,
-            retained_available: true,
-            subscriptions_max: 10,
-            outstanding_bytes_max: 1 << 20,
-            share_window: 64,
-            fault: None,
-        };
-        let mut worker = Worker::new(place, Arc::new(settings), Tally::new(Counters::new()));
+        let mut worker = Worker::new(place, Arc::new(Settings::default()), Tally::new(Counters::new()));
         worker.now = Now { monotonic: 1_000, wall: 50_000 };
         let group = route.session_group(SHARE);
         worker.event(Event::FeedStarted(Arc::from([9; 4])));
