@@ -262,8 +262,15 @@ fn a_takeover_waits_for_no_owner_that_lives_is_dead_or_is_frozen() {
 
 #[test]
 fn of_many_connects_with_one_id_on_three_nodes_one_is_left() {
-    const EACH: usize = 34;
     let mut cluster = Cluster::three();
+    // Which hands over to which is a matter of luck: more rounds meet more ways.
+    for _ in 0..4 {
+        one_is_left(&mut cluster);
+    }
+}
+
+fn one_is_left(cluster: &mut Cluster) {
+    const EACH: usize = 34;
     let threads: Vec<_> = (0..3)
         .flat_map(|number| std::iter::repeat_n(cluster.node(number).mqtt, EACH))
         .map(|address| {

@@ -116,7 +116,7 @@ impl Hub {
     fn done(&mut self, op: &Kind, outcome: Outcome, tag: OpTag) {
         match (tag, outcome) {
             (OpTag::Attach(from), Outcome::Attached(attached)) => self.attached(from, attached),
-            (OpTag::HandedOver(client_id), _) => self.handed_over(&client_id),
+            (OpTag::HandedOver, _) => self.handed_over(op),
             (OpTag::Detach, Outcome::Stale) => self.late_detach(op),
             (OpTag::Reply(From { worker, connection, tag }), outcome) => {
                 let outcome = Ok(outcome);

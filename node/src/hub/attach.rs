@@ -27,13 +27,10 @@ const LET_GO_MAX: Duration = Duration::from_millis(500);
 pub(super) struct Attaching {
     from: From,
     attached: Box<Attached>,
-    /// The old owner has not answered yet, or what it handed over is not committed.
-    held: bool,
+    hold: Hold,
     /// An owner before the old one was here too and has not let go yet. It will, as it is told once all that is under
     /// way from here is settled.
     leaving: bool,
-    /// The old owner on another node is not waited for any longer.
-    deadline: Option<Duration>,
     /// The old owner: nobody else hands anything over.
     owner: Option<Owner>,
     /// The window of an old owner that closed by itself meanwhile.
@@ -44,6 +41,19 @@ pub(super) struct Attaching {
     awaited: u64,
 }
 
+/// What a CONNECT waits for from the old owner.
+#[derive(Debug)]
+enum Hold {
+    /// Nothing, or nothing more.
+    Nothing,
+    /// A connection of this boot, which was told to let go and always says when it has.
+    Here,
+    /// A connection on another node, or in an earlier boot of this one, until then.
+    There(Duration),
+    /// What was handed over is not committed yet.
+    Committing(Window),
+}
+
 /// A session that left for another node.
 #[derive(Debug)]
 pub(super) struct Departing {
@@ -51,13 +61,15 @@ pub(super) struct Departing {
     epoch: u64,
     /// A connection here was told to close, and will say when it has let go.
     here: bool,
-    /// Whoever hands the window over, where it was a connection here, and its epoch.
+    /// Whoever hands the window over, and its epoch. None where that is done.
     owner: Option<Owner>,
     awaited: u64,
-    /// The window of a connection that closed by itself meanwhile.
+    /// The window of a connection that closed by itself meanwhile, or of one that has let go.
     handed: Option<Window>,
     /// Its connection has let go, which a worker says once nothing that it published is under way: the window.
     gone: Option<Option<Window>>,
+    /// The new owner waits no longer.
+    deadline: Duration,
 }
 
 impl Hub {
@@ -67,17 +79,20 @@ impl Hub {
         let awaited = attached.previous_epoch;
         let leaves = |departing: &Departing| departing.here && departing.gone.is_none();
         let leaving = self.departing.get(&client_id).is_some_and(leaves);
-        let (held, deadline, handed, let_go) = (false, None, None, None);
-        let owner = attached.previous;
+        let (hold, owner) = (Hold::Nothing, attached.previous);
         let mut attaching =
-            Attaching { from, attached, held, leaving, deadline, owner, handed, let_go, awaited };
+            Attaching { from, attached, hold, leaving, owner, handed: None, let_go: None, awaited };
+        let mut window = None;
         match self.attaching.remove(&client_id) {
             Some(older) => {
                 self.supersede(&older);
-                attaching.held = older.held;
-                (attaching.deadline, attaching.handed) = (older.deadline, older.handed);
-                (attaching.let_go, attaching.awaited) = (older.let_go, older.awaited);
-                attaching.owner = older.owner;
+                (attaching.handed, attaching.let_go) = (older.handed, older.let_go);
+                (attaching.owner, attaching.awaited) = (older.owner, older.awaited);
+                match older.hold {
+                    // Under the epoch that lost it may count for nothing: it is handed over again.
+                    Hold::Committing(committing) => window = Some(committing),
+                    hold => attaching.hold = hold,
+                }
             }
             None => {
                 if let Some(owner) = attaching.attached.previous {
@@ -86,7 +101,10 @@ impl Hub {
             }
         }
         self.attaching.insert(client_id.clone(), attaching);
-        self.answer(&client_id);
+        match window {
+            Some(window) => self.let_go(&client_id, Some(window)),
+            None => self.answer(&client_id),
+        }
     }
 
     /// A CONNECT lost its session before it had it: nothing of it is under way.
@@ -100,14 +118,15 @@ impl Hub {
 
     fn await_owner(&mut self, owner: Owner, client_id: &str, attaching: &mut Attaching) {
         if self.fence(owner, client_id, true) {
-            attaching.held = true;
+            attaching.hold = Hold::Here;
         } else if !self.machines.meta.is_closed(owner.node, owner.boot) {
             // It may be at work on another node, or in an earlier boot of this one that is not closed everywhere.
             let there = owner.node != self.node.get()
                 && self.peers.is_up(NodeId::new(owner.node))
                 && !Fault::SkipFence.is_in(self.fault);
-            attaching.held = there;
-            attaching.deadline = there.then(|| self.clock.monotonic() + LET_GO_MAX);
+            if there {
+                attaching.hold = Hold::There(self.clock.monotonic() + LET_GO_MAX);
+            }
         }
     }
 
@@ -120,23 +139,30 @@ impl Hub {
         let client_id = attached.record.core.client_id.clone();
         let epoch = attached.record.core.epoch;
         let (here, awaited) = (false, attached.previous_epoch);
-        let mut departing =
-            Departing { to, epoch, here, owner: Some(owner), awaited, handed: None, gone: None };
+        let (owner, deadline) = (Some(owner), self.clock.monotonic() + LET_GO_MAX);
+        let mut departing = Departing { to, epoch, here, owner, awaited, handed: None, gone: None, deadline };
         match self.attaching.remove(&client_id) {
             // It never had the session: what it waited for is the next owner's to wait for.
             Some(waiting) => {
                 self.supersede(&waiting);
-                let of_here = waiting.held && waiting.deadline.is_none() && waiting.let_go.is_none();
-                departing.here = waiting.leaving || of_here;
-                (departing.owner, departing.awaited) = (waiting.owner, waiting.awaited);
-                if !waiting.held && !waiting.leaving {
-                    departing.gone = Some(waiting.handed);
-                } else {
-                    departing.handed = waiting.handed;
+                let Attaching { leaving, owner, awaited, handed, .. } = waiting;
+                departing.here = leaving || matches!(waiting.hold, Hold::Here);
+                (departing.owner, departing.awaited, departing.handed) = (owner, awaited, handed);
+                let done = match waiting.hold {
+                    Hold::Here | Hold::There(_) => false,
+                    Hold::Nothing => true,
+                    Hold::Committing(window) => {
+                        departing.handed = Some(window);
+                        true
+                    }
+                };
+                if done {
+                    departing.owner = None;
+                    departing.gone = (!leaving).then(|| departing.handed.take());
                 }
             }
             None => {
-                departing.here = self.fence(owner, &client_id, true);
+                departing.here = owner.is_some_and(|owner| self.fence(owner, &client_id, true));
             }
         }
         self.departing.insert(client_id, departing);
@@ -164,21 +190,21 @@ impl Hub {
             waiting.leaving = false;
         }
         let Released { client_id, owner, window } = released;
-        let mut departing = self.departing.get_mut(&client_id);
-        if let Some(departing) = &mut departing {
+        if let Some(departing) = self.departing.get_mut(&client_id) {
             // Whoever was here has let go, also where another one hands over: nobody waits for it again.
             departing.here = false;
-        }
-        match departing {
-            Some(departing) if departing.owner == Some(owner) => {
+            if departing.owner.is_none() && departing.gone.is_none() {
+                departing.gone = Some(departing.handed.take());
+            } else if departing.owner == Some(owner) {
                 departing.gone = Some(window.or_else(|| departing.handed.take()));
+                return self.answer(&client_id);
             }
-            None if self.attaching.get(&client_id).is_some_and(|waiting| waiting.owner == Some(owner)) => {
-                return self.let_go(&client_id, window);
-            }
-            // What an owner before the old one knows is older than what is committed.
-            _ => {}
         }
+        let held = |waiting: &Attaching| matches!(waiting.hold, Hold::Here) && waiting.owner == Some(owner);
+        if self.attaching.get(&client_id).is_some_and(held) {
+            return self.let_go(&client_id, window);
+        }
+        // What an owner before the old one knows is older than what is committed.
         self.answer(&client_id);
     }
 
@@ -186,8 +212,9 @@ impl Hub {
     pub(super) fn released_elsewhere(&mut self, released: word::Released) {
         let word::Released { client_id, epoch, window } = released;
         match self.attaching.get_mut(&client_id) {
-            Some(waiting) if waiting.attached.record.core.epoch == epoch && waiting.deadline.is_some() => {
-                waiting.deadline = None;
+            Some(waiting)
+                if waiting.attached.record.core.epoch == epoch && matches!(waiting.hold, Hold::There(_)) =>
+            {
                 waiting.let_go = Some(waiting.awaited);
                 self.let_go(&client_id, window);
             }
@@ -204,24 +231,28 @@ impl Hub {
         let Some(waiting) = self.attaching.get_mut(client_id) else { return };
         let window = window.or_else(|| waiting.handed.take());
         let Some(mut window) = window.filter(|_| waiting.attached.session_present) else {
-            waiting.held = false;
+            waiting.hold = Hold::Nothing;
             return self.answer(client_id);
         };
         // New identifiers start beyond the block that the CONNECT reserved.
         window.reserved = waiting.attached.record.window.reserved;
         waiting.attached.record.window = window.clone();
+        waiting.hold = Hold::Committing(window.clone());
         let epoch = waiting.attached.record.core.epoch;
         let group = self.route.session_group(client_id);
-        let client_id = client_id.to_owned();
-        let op = Kind::Window(WindowOp { client_id: client_id.clone(), epoch, window });
-        self.accept_op(group, op, OpTag::HandedOver(client_id));
+        let op = Kind::Window(WindowOp { client_id: client_id.to_owned(), epoch, window });
+        self.accept_op(group, op, OpTag::HandedOver);
     }
 
-    /// What was handed over is committed.
-    pub(super) fn handed_over(&mut self, client_id: &str) {
-        if let Some(waiting) = self.attaching.get_mut(client_id) {
-            waiting.held = false;
-            self.answer(client_id);
+    /// What was handed over is committed, under the epoch of the CONNECT that waits or of one before it.
+    pub(super) fn handed_over(&mut self, op: &Kind) {
+        let Kind::Window(op) = op else { return };
+        let of = |waiting: &&mut Attaching| {
+            waiting.attached.record.core.epoch == op.epoch && matches!(waiting.hold, Hold::Committing(_))
+        };
+        if let Some(waiting) = self.attaching.get_mut(&op.client_id).filter(of) {
+            waiting.hold = Hold::Nothing;
+            self.answer(&op.client_id);
         }
     }
 
@@ -229,7 +260,8 @@ impl Hub {
     pub(super) fn late_detach(&mut self, op: &Kind) {
         let Kind::Detach(op) = op else { return };
         // What an owner before the old one knows is older than what is committed.
-        let is = |waiting: &&mut Attaching| waiting.held && waiting.awaited == op.epoch;
+        let is =
+            |waiting: &&mut Attaching| !matches!(waiting.hold, Hold::Nothing) && waiting.awaited == op.epoch;
         let of = |departing: &&mut Departing| departing.awaited == op.epoch;
         if let Some(waiting) = self.attaching.get_mut(&op.client_id).filter(is) {
             waiting.handed = op.window.clone();
@@ -249,16 +281,17 @@ impl Hub {
         }
     }
 
-    /// Goes on without old owners that do not answer.
+    /// Goes on without old owners that do not answer, and forgets new ones elsewhere that have gone on.
     pub(super) fn give_up_owners(&mut self) {
         let now = self.clock.monotonic();
-        let late = |waiting: &Attaching| waiting.deadline.is_some_and(|deadline| now > deadline);
+        self.departing
+            .retain(|_, departing| departing.here || departing.gone.is_some() || now <= departing.deadline);
+        let late = |waiting: &Attaching| matches!(waiting.hold, Hold::There(deadline) if now > deadline);
         let late = self.attaching.iter().filter(|(_, waiting)| late(waiting));
         let late: Vec<String> = late.map(|(client_id, _)| client_id.clone()).collect();
         for client_id in late {
             if let Some(waiting) = self.attaching.get_mut(&client_id) {
-                waiting.deadline = None;
-                waiting.held = false;
+                waiting.hold = Hold::Nothing;
             }
             self.answer(&client_id);
         }
@@ -278,7 +311,7 @@ impl Hub {
     fn answer(&mut self, client_id: &str) {
         let Some(waiting) = self.attaching.get(client_id) else { return };
         let group = self.route.session_group(client_id);
-        if waiting.held
+        if !matches!(waiting.hold, Hold::Nothing)
             || waiting.leaving
             || self.machines.sessions_of(group).outbox().holds_will_of(client_id)
         {

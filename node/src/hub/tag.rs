@@ -64,7 +64,7 @@ pub(super) enum OpTag {
     /// A CONNECT.
     Attach(From),
     /// What the old owner of a session handed over to the new one.
-    HandedOver(String),
+    HandedOver,
     /// The end of a connection, with its last window in case that another owner took over.
     Detach,
     /// The window of a shared subscription.
