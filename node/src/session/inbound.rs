@@ -14,7 +14,7 @@ use holdfast_codec::ReasonCode;
 
 use crate::record::{EntryFlags, Token};
 use crate::route::Partition;
-use crate::state::session::record::Intent;
+use crate::state::session::record::{Core, Intent};
 
 /// Publishes that are not acknowledged.
 #[derive(Debug, Default)]
@@ -26,10 +26,14 @@ pub struct Inbound {
     exactly_once: HashMap<u16, Once, foldhash::fast::RandomState>,
     /// Publishes that wait behind an intent.
     pub held: VecDeque<Held>,
-    /// How many of `held` are covered by the commit that is under way; 0: none is.
-    pub committing: usize,
+    /// How many of `held` are covered by the commit that is under way.
+    pub committing: Option<usize>,
+    /// QoS 2 messages that were refused, which is not committed yet: what the client published after them waits.
+    pub refusals: Vec<u32>,
     /// QoS 0 publishes that went through the log because they are retained, and are not settled.
     pub logged_qos0: u32,
+    /// QoS 2 messages that an earlier connection of the session had refused: Packet Identifier and hash.
+    refused: Vec<(u16, u64)>,
     next_token: u64,
 }
 
@@ -98,6 +102,9 @@ pub enum Arrival {
     Stored,
     /// A repeat of one that is under way: its PUBREC will come.
     UnderWay,
+    /// A repeat of one that was refused, which the client has not heard: it is refused again. What the client had
+    /// published after it may be stored already, and it must not come behind that.
+    Refused,
 }
 
 /// A settled publish that the client is now told about.
@@ -112,11 +119,15 @@ pub struct Pending {
 }
 
 impl Inbound {
-    /// Goes on from the intents of a resumed session.
-    pub fn resume(intents: &[Intent], next_token: u64) -> Self {
-        let mut inbound = Self { next_token: next_token.max(1), ..Self::default() };
-        for intent in intents {
-            let packet_id = u16::try_from(intent.packet_id).expect("a packet identifier");
+    /// Goes on from what a resumed session has committed. `hears`: the client can be told of refusals.
+    pub fn resume(core: &Core, hears: bool) -> Self {
+        let mut inbound = Self { next_token: core.next_token.max(1), ..Self::default() };
+        let short = |packet_id| u16::try_from(packet_id).expect("a packet identifier");
+        if hears {
+            inbound.refused = core.refused.iter().map(|old| (short(old.packet_id), old.hash)).collect();
+        }
+        for intent in &core.intents {
+            let packet_id = short(intent.packet_id);
             // Whether its record was appended is unknown, so a repeat proposes the same token again.
             inbound.exactly_once.insert(packet_id, Once::new(intent.hash, intent.token));
         }
@@ -127,6 +138,11 @@ impl Inbound {
     pub fn outstanding(&self) -> usize {
         let queued = self.queue.iter().filter(|queued| queued.ack == Ack::PubAck).count();
         queued + self.exactly_once.len()
+    }
+
+    /// What comes now waits behind an intent or a refusal.
+    pub fn waits(&self) -> bool {
+        !self.held.is_empty() || self.committing.is_some() || !self.refusals.is_empty()
     }
 
     /// Publishes that were proposed, or are about to be, and whose result is not known.
@@ -145,7 +161,14 @@ impl Inbound {
     }
 
     /// A QoS 2 PUBLISH arrived. `hash` is over topic and payload.
-    pub fn arrives(&mut self, packet_id: u16, hash: u64) -> Arrival {
+    pub fn arrives(&mut self, packet_id: u16, hash: u64, dup: bool) -> Arrival {
+        if let Some(at) = self.refused.iter().position(|(of, _)| *of == packet_id) {
+            let (_, of) = self.refused.swap_remove(at);
+            // Without DUP it is a new message under the identifier, which was free [MQTT-4.3.3-9].
+            if dup && of == hash {
+                return Arrival::Refused;
+            }
+        }
         match self.exactly_once.get_mut(&packet_id) {
             Some(once) if once.hash == hash && once.stored => Arrival::Stored,
             Some(once) if once.hash == hash && once.under_way => Arrival::UnderWay,

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::record::Token;
-use crate::state::session::record::Intent;
+use crate::state::session::record::{Core, Intent, Refusal};
 
 fn acks(inbound: &mut Inbound) -> Vec<(Ack, u16)> {
     std::iter::from_fn(|| inbound.poll()).map(|pending| (pending.ack, pending.packet_id)).collect()
@@ -17,7 +17,7 @@ fn acks(inbound: &mut Inbound) -> Vec<(Ack, u16)> {
 
 /// A QoS 2 message goes the way to its partition; its number.
 fn proposed(inbound: &mut Inbound, packet_id: u16, hash: u64, token: u64) -> u64 {
-    assert_eq!(inbound.arrives(packet_id, hash), Arrival::Propose(token));
+    assert_eq!(inbound.arrives(packet_id, hash, false), Arrival::Propose(token));
     inbound.push(packet_id, Ack::PubRec)
 }
 
@@ -78,50 +78,72 @@ proptest! {
 
 #[test]
 fn mqtt_4_3_3_10_a_repeat_of_a_qos_2_message_is_no_new_one_until_it_is_released() {
-    let mut inbound = Inbound::resume(&[], 1);
-    assert_eq!(inbound.arrives(7, 70), Arrival::Propose(1));
-    assert_eq!(inbound.arrives(7, 70), Arrival::UnderWay, "its intent is being committed");
+    let mut inbound = resumed(&[], 1);
+    assert_eq!(inbound.arrives(7, 70, false), Arrival::Propose(1));
+    assert_eq!(inbound.arrives(7, 70, false), Arrival::UnderWay, "its intent is being committed");
     let number = inbound.push(7, Ack::PubRec);
-    assert_eq!(inbound.arrives(7, 70), Arrival::UnderWay, "its record is being committed");
+    assert_eq!(inbound.arrives(7, 70, false), Arrival::UnderWay, "its record is being committed");
     inbound.settle(number, ReasonCode::Success);
-    assert_eq!(inbound.arrives(7, 70), Arrival::Stored);
+    assert_eq!(inbound.arrives(7, 70, false), Arrival::Stored);
     assert_eq!(acks(&mut inbound), [(Ack::PubRec, 7)]);
     assert!(inbound.release(7) && inbound.releasing(7));
     assert!(!inbound.release(7), "a second PUBREL while the first is committed");
     inbound.released(7);
     assert!(!inbound.releasing(7) && !inbound.release(7));
-    assert_eq!(inbound.arrives(7, 70), Arrival::Propose(2), "the identifier is free for the same again");
+    assert_eq!(
+        inbound.arrives(7, 70, false),
+        Arrival::Propose(2),
+        "the identifier is free for the same again"
+    );
 }
 
 #[test]
 fn a_refused_qos_2_message_frees_its_identifier() {
-    let mut inbound = Inbound::resume(&[], 1);
+    let mut inbound = resumed(&[], 1);
     let number = proposed(&mut inbound, 7, 70, 1);
     inbound.settle(number, ReasonCode::QuotaExceeded);
     assert_eq!(inbound.poll().map(|pending| pending.reason), Some(ReasonCode::QuotaExceeded));
     assert!(!inbound.release(7) && inbound.outstanding() == 0);
-    assert_eq!(inbound.arrives(7, 70), Arrival::Propose(2));
+    assert_eq!(inbound.arrives(7, 70, false), Arrival::Propose(2));
 }
 
 #[test]
 fn the_same_identifier_with_other_content_is_another_message() {
-    let mut inbound = Inbound::resume(&[], 1);
+    let mut inbound = resumed(&[], 1);
     let first = proposed(&mut inbound, 7, 70, 1);
     let second = proposed(&mut inbound, 7, 71, 2);
     inbound.settle(first, ReasonCode::Success);
     assert_eq!(
-        inbound.arrives(7, 71),
+        inbound.arrives(7, 71, false),
         Arrival::UnderWay,
         "that the first is stored says nothing of the second"
     );
     inbound.settle(second, ReasonCode::Success);
-    assert_eq!(inbound.arrives(7, 71), Arrival::Stored);
+    assert_eq!(inbound.arrives(7, 71, false), Arrival::Stored);
     assert_eq!(acks(&mut inbound), [(Ack::PubRec, 7), (Ack::PubRec, 7)]);
     // The first refused does not forget the second either.
     let third = proposed(&mut inbound, 8, 80, 3);
     proposed(&mut inbound, 8, 81, 4);
     inbound.settle(third, ReasonCode::QuotaExceeded);
-    assert_eq!(inbound.arrives(8, 81), Arrival::UnderWay);
+    assert_eq!(inbound.arrives(8, 81, false), Arrival::UnderWay);
+}
+
+fn resumed(intents: &[Intent], next_token: u64) -> Inbound {
+    Inbound::resume(&Core { intents: intents.to_vec(), next_token, ..Core::default() }, true)
+}
+
+#[test]
+fn a_repeat_of_a_qos_2_message_that_was_refused_unheard_is_refused_again() {
+    let refused = [(7, 70), (8, 80), (9, 90)].map(|(packet_id, hash)| Refusal { packet_id, hash });
+    let core = Core { refused: refused.to_vec(), next_token: 5, ..Core::default() };
+    let mut inbound = Inbound::resume(&core, true);
+    assert_eq!(inbound.outstanding(), 0);
+    assert_eq!(inbound.arrives(7, 70, true), Arrival::Refused);
+    assert_eq!(inbound.arrives(7, 70, true), Arrival::Propose(5), "it has been told");
+    assert_eq!(inbound.arrives(8, 80, false), Arrival::Propose(6), "it has heard, and tries anew");
+    assert_eq!(inbound.arrives(9, 91, true), Arrival::Propose(7), "another message under its identifier");
+    let mut deaf = Inbound::resume(&core, false);
+    assert_eq!(deaf.arrives(7, 70, true), Arrival::Propose(5), "before 5.0 there is no way to say no");
 }
 
 fn intent(packet_id: u32, hash: u64, token: u64) -> Intent {
@@ -131,15 +153,15 @@ fn intent(packet_id: u32, hash: u64, token: u64) -> Intent {
 #[test]
 fn a_resumed_session_proposes_a_repeat_with_the_token_it_had() {
     let intents = [intent(7, 70, 5), intent(8, 80, 6)];
-    let mut inbound = Inbound::resume(&intents, 9);
+    let mut inbound = resumed(&intents, 9);
     assert_eq!(inbound.outstanding(), 2);
-    assert_eq!(inbound.arrives(7, 70), Arrival::Propose(5));
-    assert_eq!(inbound.arrives(7, 70), Arrival::UnderWay);
-    assert_eq!(inbound.arrives(8, 81), Arrival::Propose(9), "another message under an old identifier");
-    let mut inbound = Inbound::resume(&intents, 9);
+    assert_eq!(inbound.arrives(7, 70, false), Arrival::Propose(5));
+    assert_eq!(inbound.arrives(7, 70, false), Arrival::UnderWay);
+    assert_eq!(inbound.arrives(8, 81, false), Arrival::Propose(9), "another message under an old identifier");
+    let mut inbound = resumed(&intents, 9);
     assert!(inbound.release(8), "PUBREL for a message that the last owner stored");
     inbound.released(8);
-    assert_eq!(inbound.arrives(8, 80), Arrival::Propose(9));
+    assert_eq!(inbound.arrives(8, 80, false), Arrival::Propose(9));
 }
 
 #[test]
@@ -149,7 +171,7 @@ fn a_token_says_which_are_still_open() {
         assert_eq!((incarnation, own), (3, token));
         lowest_open
     };
-    let mut inbound = Inbound::resume(&[], 0);
+    let mut inbound = resumed(&[], 0);
     for (packet_id, token) in [(10, 1), (11, 2), (12, 3)] {
         let number = proposed(&mut inbound, packet_id, 0, token);
         inbound.settle(number, ReasonCode::Success);

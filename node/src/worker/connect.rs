@@ -207,7 +207,7 @@ impl Worker {
             packet_max: hello.packet_max,
             subscriptions: Vec::new(),
             asking: 0,
-            inbound: Inbound::resume(&core.intents, core.next_token),
+            inbound: Inbound::resume(core, hello.version == Version::V5),
             outbound,
             resuming: None,
             aliases_in: Default::default(),

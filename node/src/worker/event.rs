@@ -4,7 +4,7 @@ use holdfast_codec::ReasonCode;
 
 use super::ack::TAG_RELEASE;
 use super::commit::TAG_WINDOW;
-use super::publish::TAG_INTENTS;
+use super::once::TAG_INTENTS;
 use super::share::TAG_JOIN;
 use super::subscribe::TAG_SUBSCRIBE;
 use super::{Close, Worker};

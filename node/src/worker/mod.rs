@@ -9,6 +9,7 @@ mod event;
 mod input;
 mod connect;
 mod publish;
+mod once;
 mod live;
 mod want;
 mod subscribe;

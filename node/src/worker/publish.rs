@@ -5,15 +5,10 @@ use std::rc::Rc;
 use holdfast_codec::{AckKind, PacketId, Publish, Qos, ReasonCode, Version, encode_ack, topic_name_valid};
 
 use super::{Close, Conn, Waiting, Worker};
-use crate::mail::{ConnectionKey, From, Refused, Request};
+use crate::mail::{ConnectionKey, Refused};
 use crate::record::{EntryFlags, Fences, Record};
-use crate::route::{Partition, Route, hash};
-use crate::session::{Ack, Arrival, Held};
-use crate::state::session::op::{Intents, Kind, Release};
-use crate::state::session::record::Intent;
-
-/// Tag of the commit of intents; releases and commits of windows have tags of their own kinds.
-pub(super) const TAG_INTENTS: u64 = 1 << 60;
+use crate::route::{Partition, Route};
+use crate::session::{Ack, Held};
 
 impl Worker {
     pub(super) fn publish(&mut self, key: ConnectionKey, publish: &Publish<'_>) -> Result<(), Close> {
@@ -55,7 +50,7 @@ impl Worker {
             (Qos::AtMostOnce, _) if !publish.retain => self.publish_live(key, &record),
             (Qos::AtMostOnce, _) => self.publish_logged(key, record, Ack::None, 0),
             (Qos::AtLeastOnce, Some(id)) => self.publish_logged(key, record, Ack::PubAck, id.get()),
-            (Qos::ExactlyOnce, Some(id)) => self.publish_once(key, record, id),
+            (Qos::ExactlyOnce, Some(id)) => self.publish_once(key, record, id, publish.dup),
             _ => unreachable!("the codec gives QoS 1 and 2 an identifier"),
         }
         Ok(())
@@ -90,7 +85,7 @@ impl Worker {
         let reason =
             if session.version == Version::V5 { ReasonCode::NotAuthorized } else { ReasonCode::Success };
         if ack == Ack::PubRec && !reason.is_error() {
-            session.inbound.arrives(packet_id.get(), 0);
+            session.inbound.arrives(packet_id.get(), 0, false);
         }
         let number = session.inbound.push(packet_id.get(), ack);
         session.inbound.settle(number, reason);
@@ -122,7 +117,13 @@ impl Worker {
         self.route_live(record);
     }
 
-    fn publish_logged(&mut self, key: ConnectionKey, mut record: Record<'_>, ack: Ack, packet_id: u16) {
+    pub(super) fn publish_logged(
+        &mut self,
+        key: ConnectionKey,
+        mut record: Record<'_>,
+        ack: Ack,
+        packet_id: u16,
+    ) {
         record.slot = Route::slot(record.topic);
         let partition = self.place.route.partition_of_slot(record.slot);
         let session = self.conns[key.slot as usize].session().expect("it is open");
@@ -132,8 +133,7 @@ impl Worker {
         if ack == Ack::None {
             session.inbound.logged_qos0 += 1;
         }
-        let waits = !session.inbound.held.is_empty() || session.inbound.committing > 0;
-        if waits {
+        if session.inbound.waits() {
             let mut bytes = Vec::new();
             record.encode(&mut bytes);
             let flags = record.entry_flags();
@@ -151,7 +151,7 @@ impl Worker {
     }
 
     /// A record was put into a partition's batch.
-    fn batched(&mut self, partition: Partition, waiting: Waiting) {
+    pub(super) fn batched(&mut self, partition: Partition, waiting: Waiting) {
         let batch = &mut self.batches[partition.index()];
         if batch.count == 0 {
             self.touched.push(partition);
@@ -159,113 +159,6 @@ impl Worker {
         batch.count += 1;
         self.outstanding += waiting.bytes as usize;
         batch.waiting.push_back(waiting);
-    }
-
-    /// QoS 2. A session that ends with its connection keeps the identifier in memory; a durable one commits it
-    /// first, so that a repeat through another owner is the same message.
-    fn publish_once(&mut self, key: ConnectionKey, mut record: Record<'_>, packet_id: PacketId) {
-        record.slot = Route::slot(record.topic);
-        let session = self.conns[key.slot as usize].session().expect("it is open");
-        let message = hash(record.topic.as_bytes()) ^ hash(record.payload).rotate_left(17);
-        let id = packet_id.get();
-        match session.inbound.arrives(id, message) {
-            Arrival::UnderWay => {}
-            Arrival::Stored => {
-                let version = session.version;
-                self.write(key, |out| {
-                    encode_ack(out, version, AckKind::PubRec, packet_id, ReasonCode::Success);
-                });
-            }
-            Arrival::Propose(_) if !session.durable() => {
-                self.publish_logged(key, record, Ack::PubRec, id);
-            }
-            Arrival::Propose(token) => {
-                record.token = Some(session.inbound.token(session.incarnation, token));
-                let partition = self.place.route.partition_of_slot(record.slot);
-                let carried = session.fencing.as_ref().and_then(|fencing| fencing.carried(partition));
-                let record = Record { fences: Fences::of(carried.as_deref().unwrap_or_default()), ..record };
-                let mut bytes = Vec::new();
-                record.encode(&mut bytes);
-                let intent = Intent {
-                    packet_id: u32::from(id),
-                    hash: message,
-                    token,
-                    partition: Some(u32::from(partition.get())),
-                };
-                let held = Held {
-                    partition: Some(partition),
-                    record: bytes,
-                    flags: record.entry_flags(),
-                    // If it repeats one that is in the log, it is left out with what it carries.
-                    fences: false,
-                    ack: Ack::PubRec,
-                    packet_id: id,
-                    intent: Some(intent),
-                };
-                self.hold(key, held);
-            }
-        }
-    }
-
-    fn hold(&mut self, key: ConnectionKey, held: Held) {
-        let session = self.conns[key.slot as usize].session().expect("it is open");
-        self.outstanding += held.record.len();
-        session.inbound.held.push_back(held);
-        if session.inbound.committing == 0 {
-            self.holding.push(key);
-        }
-    }
-
-    /// End of turn: what is held moves on as far as it may, with one commit for all its intents.
-    pub(super) fn settle_holding(&mut self) {
-        while let Some(key) = self.holding.pop() {
-            let Some(session) = self.conn(key).and_then(Conn::session) else { continue };
-            let inbound = &mut session.inbound;
-            if inbound.committing > 0 {
-                continue;
-            }
-            // A live message waits until no retained one before it is on its way through the log.
-            let wait = inbound.logged_qos0 > 0;
-            let ready = inbound.held.iter().take_while(|held| held.partition.is_some() || !wait).count();
-            let intents: Vec<Intent> =
-                inbound.held.iter().take(ready).filter_map(|held| held.intent).collect();
-            if intents.is_empty() {
-                self.release_held(key, ready);
-                continue;
-            }
-            inbound.committing = ready;
-            let (client_id, epoch, group) = (session.client_id.to_string(), session.epoch, session.group);
-            let op = Kind::Intents(Intents { client_id, epoch, intents });
-            let from = From { worker: self.place.worker, connection: key, tag: TAG_INTENTS };
-            self.out.requests.push(Request::Session { from, group, op: Box::new(op) });
-        }
-    }
-
-    /// The intents are committed: the publishes they cover go to their partitions, in order.
-    pub(super) fn intents_committed(&mut self, key: ConnectionKey) {
-        let Some(session) = self.conn(key).and_then(Conn::session) else { return };
-        let count = std::mem::take(&mut session.inbound.committing);
-        self.release_held(key, count);
-        self.holding.push(key);
-    }
-
-    fn release_held(&mut self, key: ConnectionKey, count: usize) {
-        for _ in 0..count {
-            let session = self.conns[key.slot as usize].session().expect("the caller has looked");
-            let Some(held) = session.inbound.held.pop_front() else { break };
-            self.outstanding -= held.record.len();
-            let Some(partition) = held.partition else {
-                let (record, _) = Record::decode(&held.record).expect("encoded above");
-                self.route_live(&record);
-                continue;
-            };
-            let number = session.inbound.push(held.packet_id, held.ack);
-            let batch = &mut self.batches[partition.index()];
-            batch.bytes.extend_from_slice(&held.record);
-            batch.flags = batch.flags.or(held.flags);
-            let bytes = record_bytes(held.record.len());
-            self.batched(partition, Waiting { connection: key, number, fences: held.fences, bytes });
-        }
     }
 
     /// The oldest `count` records of a partition are settled.
@@ -290,13 +183,7 @@ impl Worker {
             }
             let forgotten = session.inbound.settle(waiting.number, reason);
             if let Some(packet_id) = forgotten.filter(|_| session.durable()) {
-                let op = Release {
-                    client_id: session.client_id.to_string(),
-                    epoch: session.epoch,
-                    packet_ids: vec![u32::from(packet_id)],
-                };
-                let (group, op) = (session.group, Box::new(Kind::Release(op)));
-                self.out.requests.push(Request::Note { group, op });
+                self.remember_refused(waiting.connection, packet_id);
             }
             if last != Some(waiting.connection)
                 && let Some(last) = last.replace(waiting.connection)
@@ -336,7 +223,7 @@ impl Worker {
             refused_before_v5 |= pending.reason.is_error() && version < Version::V5;
             acks.push(pending);
         }
-        let release = session.inbound.committing == 0 && !session.inbound.held.is_empty();
+        let release = session.inbound.committing.is_none() && !session.inbound.held.is_empty();
         let before = conn.out.len();
         for pending in acks.iter().filter(|pending| !pending.reason.is_error() || version == Version::V5) {
             let kind = if pending.ack == Ack::PubRec { AckKind::PubRec } else { AckKind::PubAck };
@@ -357,6 +244,6 @@ impl Worker {
     }
 }
 
-fn record_bytes(bytes: usize) -> u32 {
+pub(super) fn record_bytes(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("a record fits a packet")
 }

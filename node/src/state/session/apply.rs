@@ -86,8 +86,10 @@ impl Sessions {
             }),
             Kind::Intents(op) => self.owned(&op.client_id, op.epoch, changes, |this, changes| {
                 let core = &mut this.session(&op.client_id).core;
+                core.refuse(&op.refused);
                 for intent in &op.intents {
                     core.intents.retain(|old| old.packet_id != intent.packet_id);
+                    core.refused.retain(|old| old.packet_id != intent.packet_id);
                     core.intents.push(*intent);
                     core.next_token = core.next_token.max(intent.token + 1);
                     if let Some(partition) = intent.partition
@@ -100,7 +102,7 @@ impl Sessions {
             }),
             Kind::Release(op) => self.owned(&op.client_id, op.epoch, changes, |this, changes| {
                 let core = &mut this.session(&op.client_id).core;
-                core.intents.retain(|intent| !op.packet_ids.contains(&intent.packet_id));
+                core.release(&op.packet_ids);
                 changes.put(key::core(&op.client_id), core);
             }),
             Kind::Expire(_) => {

@@ -198,6 +198,9 @@ pub struct Intents {
     /// Each replaces one of the same Packet Identifier.
     #[prost(message, repeated, tag = "3")]
     pub intents: Vec<Intent>,
+    /// Packet Identifiers of earlier ones that were refused.
+    #[prost(uint32, repeated, tag = "4")]
+    pub refused: Vec<u32>,
 }
 
 /// PUBRELs.

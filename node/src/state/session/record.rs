@@ -164,6 +164,20 @@ pub struct Intent {
     pub partition: Option<u32>,
 }
 
+/// Refusals that are remembered: what a client can have under way without having heard of any.
+const REFUSED_MAX: usize = 1_024;
+
+/// An incoming QoS 2 message that was refused. Its client may not have heard that.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub struct Refusal {
+    /// Packet Identifier the client gave it.
+    #[prost(uint32, tag = "1")]
+    pub packet_id: u32,
+    /// Hash over topic and payload.
+    #[prost(uint64, tag = "2")]
+    pub hash: u64,
+}
+
 /// What a session is apart from its subscriptions and its window.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Core {
@@ -209,6 +223,9 @@ pub struct Core {
     /// Partitions that may hold tokens of it, rising.
     #[prost(uint32, repeated, tag = "14")]
     pub token_partitions: Vec<u32>,
+    /// Incoming QoS 2 messages that were refused last, oldest first.
+    #[prost(message, repeated, tag = "15")]
+    pub refused: Vec<Refusal>,
 }
 
 /// A session.
@@ -223,6 +240,24 @@ pub struct Record {
 }
 
 impl Core {
+    /// Forgets incoming QoS 2 messages.
+    pub fn release(&mut self, packet_ids: &[u32]) {
+        self.intents.retain(|intent| !packet_ids.contains(&intent.packet_id));
+        self.refused.retain(|old| !packet_ids.contains(&old.packet_id));
+    }
+
+    /// Forgets incoming QoS 2 messages, and remembers that they were refused.
+    pub fn refuse(&mut self, packet_ids: &[u32]) {
+        for packet_id in packet_ids {
+            let intent = self.intents.iter().find(|intent| intent.packet_id == *packet_id);
+            let refusal = intent.map(|intent| Refusal { packet_id: *packet_id, hash: intent.hash });
+            self.release(&[*packet_id]);
+            self.refused.extend(refusal);
+        }
+        let over = self.refused.len().saturating_sub(REFUSED_MAX);
+        self.refused.drain(..over);
+    }
+
     /// Does the session outlive its connection?
     pub fn durable(&self) -> bool {
         self.expiry > 0

@@ -337,7 +337,7 @@ fn owned(epoch: u64) -> Vec<Kind> {
         subscribe(epoch, vec![subscription("late", &[])]).into(),
         Unsubscribe { client_id: client_id(), epoch, filters: vec!["a".into()], number: 1 }.into(),
         window_op(epoch, Window { reserved: 1, ..Window::default() }).into(),
-        Intents { client_id: client_id(), epoch, intents: vec![intent] }.into(),
+        Intents { client_id: client_id(), epoch, intents: vec![intent], refused: vec![] }.into(),
         release.into(),
     ]
 }
@@ -359,7 +359,7 @@ fn a_lower_epoch_changes_nothing() {
     let old = world.epoch();
     world.apply(1, subscribe(old, vec![subscription("a", &[0])]));
     let intents = vec![intent(1, 1, 1)];
-    world.apply(1, Intents { client_id: ID.into(), epoch: old, intents });
+    world.apply(1, Intents { client_id: ID.into(), epoch: old, intents, refused: vec![] });
     world.attach(2, Attach { owner: owner(1, 2), ..attach(60) });
     // The late end of the old owner says that nothing of it is under way, and that is all.
     let before = world.record().clone();
@@ -546,11 +546,29 @@ fn mqtt_3_10_4_1_an_unsubscribe_removes_its_filters_what_they_are_owed_and_nothi
 }
 
 #[test]
+fn mqtt_4_3_3_9_what_was_refused_is_no_intent_and_is_remembered_until_its_identifier_is_used_again() {
+    let mut world = World::new();
+    world.attach(0, attach(60));
+    let epoch = world.epoch();
+    let intents = |intents, refused| Intents { client_id: ID.into(), epoch, intents, refused };
+    world.apply(1, intents(vec![intent(5, 50, 1), intent(6, 60, 2), intent(7, 70, 3)], vec![]));
+    world.apply(2, intents(vec![], vec![5, 6, 9]));
+    let refused = |packet_id, hash| Refusal { packet_id, hash };
+    assert_eq!(world.record().core.intents, [intent(7, 70, 3)]);
+    assert_eq!(world.record().core.refused, [refused(5, 50), refused(6, 60)]);
+    world.apply(3, intents(vec![intent(5, 51, 4)], vec![]));
+    world.apply(4, Release { client_id: ID.into(), epoch, packet_ids: vec![7] });
+    let resumed = world.attach(5, Attach { owner: owner(1, 2), ..attach(60) });
+    assert_eq!(resumed.record.core.refused, [refused(6, 60)]);
+    assert_eq!(resumed.record.core.intents, [intent(5, 51, 4)]);
+}
+
+#[test]
 fn mqtt_4_3_3_10_intents_are_added_replaced_by_identifier_and_released() {
     let mut world = World::new();
     world.attach(0, attach(60));
     let epoch = world.epoch();
-    let intents = |intents| Intents { client_id: ID.into(), epoch, intents };
+    let intents = |intents| Intents { client_id: ID.into(), epoch, intents, refused: vec![] };
     assert_eq!(world.record().core.lowest_open(), 1);
     world.apply(1, intents(vec![intent(5, 50, 1), intent(6, 60, 2)]));
     assert_eq!((world.record().core.next_token, world.record().core.lowest_open()), (3, 1));

@@ -80,7 +80,12 @@ fn operation(machine: &Sessions, (what, who, x, y): Step) -> Option<Kind> {
                 token: core.next_token,
                 partition: Some(u32::from(y % 3)),
             };
-            Kind::Intents(Intents { client_id, epoch, intents: vec![intent] })
+            Kind::Intents(Intents {
+                client_id,
+                epoch,
+                intents: vec![intent],
+                refused: vec![u32::from(x % 4)],
+            })
         }
         13 => Kind::Release(Release { client_id, epoch, packet_ids: vec![u32::from(x % 4)] }),
         14..=15 => Kind::Expire(Expire {}),

@@ -27,7 +27,10 @@ impl World {
     fn publishes_once(&mut self, token: u64, partition: u32) {
         let intents = vec![Intent { partition: Some(partition), ..intent(1, token, token) }];
         let epoch = self.epoch();
-        assert_eq!(self.apply(1, Intents { client_id: ID.into(), epoch, intents }), Outcome::Done);
+        assert_eq!(
+            self.apply(1, Intents { client_id: ID.into(), epoch, intents, refused: vec![] }),
+            Outcome::Done
+        );
     }
 
     fn forgets(&self) -> Vec<ForgetTokens> {
@@ -277,7 +280,7 @@ impl Storm {
         // One Packet Identifier for each token, so that all of them may be proposed again.
         let packet_id = u32::try_from(token).unwrap();
         let intents = vec![Intent { partition: Some(partition), ..intent(packet_id, token, token) }];
-        let op = Intents { client_id: ID.into(), epoch: core.epoch, intents };
+        let op = Intents { client_id: ID.into(), epoch: core.epoch, intents, refused: vec![] };
         assert_eq!(self.world.apply(self.stamp, op), Outcome::Done);
         let connection = self.connections.last_mut().unwrap();
         connection.under_way.push((partition, core.incarnation, token));
