@@ -48,6 +48,10 @@ pub struct Config {
     /// place. Default 4 MiB, which is 80 MiB a second; 1 or more. Less lets replicas that catch up take
     /// longer and disturb the others less. One chunk may go over it, and the next ticks pay for that.
     pub bulk_bytes_per_tick: u64,
+    /// Bytes of old entries that a node under load reads from disk per tick for followers that catch up, or half as
+    /// much again as it has written in the tick before, if that is more. Default 512 KiB, which is 10 MiB a second; 1
+    /// or more. Without load it is `bulk_bytes_per_tick`.
+    pub catch_up_bytes_per_tick: u64,
     /// Raft is broken on purpose, to see a checker fail. Default none; looked at only where debug assertions are on.
     pub sabotage: Option<Sabotage>,
 }
@@ -80,6 +84,7 @@ impl Default for Config {
             keep_bytes: 64 * MIB,
             chunk_bytes: MIB,
             bulk_bytes_per_tick: 4 * MIB,
+            catch_up_bytes_per_tick: MIB / 2,
             sabotage: None,
         }
     }
@@ -100,6 +105,7 @@ impl Config {
             }
             () if self.chunk_bytes == 0 => Err("chunk_bytes must be 1 or more"),
             () if self.bulk_bytes_per_tick == 0 => Err("bulk_bytes_per_tick must be 1 or more"),
+            () if self.catch_up_bytes_per_tick == 0 => Err("catch_up_bytes_per_tick must be 1 or more"),
             () if self.mark_bytes == 0 => Err("mark_bytes must be 1 or more"),
             () => Ok(()),
         }

@@ -60,6 +60,8 @@ pub struct Engine {
     ticked: Duration,
     /// Bytes of state written since the last flush began.
     state_bytes: u64,
+    /// `figures.log_bytes` at the last tick.
+    paced_bytes: u64,
     figures: Figures,
 }
 
@@ -108,6 +110,7 @@ impl Engine {
             collected: false,
             ticked: now,
             state_bytes: 0,
+            paced_bytes: 0,
             figures: Figures::default(),
         };
         for (group, start) in starts {
@@ -265,8 +268,19 @@ impl Engine {
         self.ticked = if stalled { now } else { self.ticked + self.config.tick };
         self.replicas.values_mut().for_each(Replica::tick);
         self.tick_lane();
+        self.tick_pace();
         if !stalled {
             self.tick(now);
+        }
+    }
+
+    fn tick_pace(&mut self) {
+        let written =
+            self.figures.log_bytes - std::mem::replace(&mut self.paced_bytes, self.figures.log_bytes);
+        for (group, context) in self.journal.pace.tick(&self.config, written) {
+            if let Some(replica) = self.idle(group) {
+                replica.read_again(context);
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use crate::journal::open::load;
 use crate::key::{self, mark::Mark};
 use crate::ledger::Ledger;
 use crate::logged::Logged;
+use crate::pace::Pace;
 use crate::shelf::Shelf;
 use crate::store::{Batch, Range, Space, Store, StoreError};
 use crate::tail::Tail;
@@ -39,6 +40,7 @@ pub(crate) struct Journal {
     pub(crate) mark_bytes: u64,
     /// Entries that were found to be damaged since somebody last asked.
     rot: Mutex<BTreeSet<(GroupId, Index)>>,
+    pub(crate) pace: Pace,
 }
 
 /// Why entries could not be read.
@@ -70,6 +72,7 @@ impl Journal {
             held_max,
             mark_bytes,
             rot: Mutex::default(),
+            pace: Pace::default(),
         }
     }
 
@@ -260,6 +263,11 @@ impl Journal {
         batch.delete_range(Space::Meta, &key::mark::key(group, from), &key::mark::key(group, to));
         let freed = tail.cut(origin);
         self.held.fetch_sub(freed, Ordering::Relaxed);
+    }
+
+    /// Whether an entry is on disk only.
+    pub(crate) fn is_cold(&self, group: GroupId, index: Index) -> bool {
+        index < self.tail(group).first_held()
     }
 
     /// The items of `low..high`, about `bytes_max` bytes and at least one; disk only where memory ends.

@@ -14,6 +14,7 @@ mod load;
 mod replica;
 mod error;
 mod journal;
+mod pace;
 mod tail;
 mod shelf;
 mod progress;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use raft::eraftpb::{self, MessageType};
-use raft::{ProgressState, RawNode, Ready, SnapshotStatus, StateRole};
+use raft::{GetEntriesContext, ProgressState, RawNode, Ready, SnapshotStatus, StateRole};
 
 use crate::config::{Config, Sabotage};
 use crate::effects::{Effects, ReadReady, Role};
@@ -113,7 +113,7 @@ impl Replica {
         let Start { spec, vote, progress, stale_commit, .. } = start;
         assert_eq!(progress.applied, vote.commit, "everything committed is replayed before the start");
         let members = progress.members.conf_state();
-        let storage = GroupStorage::new(Arc::clone(&journal), spec.id, &vote, members);
+        let storage = GroupStorage::new(Arc::clone(&journal), &spec, &vote, members);
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let raft = RawNode::new(&raft_config(config, spec.replica, vote.commit), storage, &logger)
             .map_err(|error| raft_error(spec.id, &error))?;
@@ -252,6 +252,13 @@ impl Replica {
             self.tick_snapshots();
             self.peers.tick();
             self.step_aside();
+        }
+    }
+
+    /// What was wanted for a follower may be read now.
+    pub(crate) fn read_again(&mut self, context: GetEntriesContext) {
+        if !self.stopped {
+            self.raft.on_entries_fetched(context);
         }
     }
 

@@ -44,6 +44,9 @@ struct Trio {
     bulk_max: usize,
     /// `Config::bulk_bytes_per_tick`.
     rate: u64,
+    /// `Config::message_bytes_max`, and the most bytes of messages that one turn sent to member 2.
+    message: u64,
+    sent_max: usize,
     kinds: BTreeMap<&'static str, usize>,
 }
 
@@ -76,6 +79,8 @@ impl Trio {
             installed: Vec::new(),
             bulk_max: 0,
             rate: Config::default().bulk_bytes_per_tick,
+            message: Config::default().message_bytes_max,
+            sent_max: 0,
             kinds: BTreeMap::new(),
         };
         (0..3).for_each(|at| trio.start(at).unwrap());
@@ -92,6 +97,8 @@ impl Trio {
             keep_bytes: 1_000,
             chunk_bytes: CHUNK_BYTES,
             bulk_bytes_per_tick: self.rate,
+            message_bytes_max: self.message,
+            catch_up_bytes_per_tick: 500,
             ..Config::default()
         };
         let mut opening = Opening::new(Arc::clone(&self.members[at].store), config, 3, vec![spec])?;
@@ -152,8 +159,10 @@ impl Trio {
                 bulk.encode(&mut out);
                 wire.push((at, usize::try_from(bulk.to().get() - 1).unwrap(), true, out.split().freeze()));
             }
+            let mut sent = 0;
             for message in effects.send_now.into_iter().chain(effects.send_after) {
                 message.encode(&mut out);
+                sent += if message.to().get() == 3 { out.len() } else { 0 };
                 wire.push((
                     at,
                     usize::try_from(message.to().get() - 1).unwrap(),
@@ -161,6 +170,7 @@ impl Trio {
                     out.split().freeze(),
                 ));
             }
+            self.sent_max = self.sent_max.max(sent);
             wire.retain(|(from, ..)| self.away != Some(*from));
         }
         while !wire.is_empty() {
@@ -467,4 +477,37 @@ fn damage_at_the_open_is_repaired_before_the_replica_takes_part() {
     assert!(matches!(reader.read(GROUP, Offset::new(0), 1), Err(ReadError::NotHeld { .. })));
     trio.come_back(200);
     assert_eq!(trio.entries(2, Offset::new(0)), trio.entries(0, Offset::new(0)));
+}
+
+#[test]
+fn a_follower_that_catches_up_under_load_gets_old_entries_at_a_rate_and_gets_there() {
+    let mut trio = Trio::new(true);
+    trio.message = 2_000;
+    (0..3).for_each(|at| trio.crash(at));
+    trio.append(20);
+    trio.away = Some(2);
+    let load = |trio: &mut Trio, bytes| {
+        trio.propose(Body::Records { count: 1, bytes: Bytes::from("x".repeat(bytes)) });
+        trio.round();
+    };
+    (0..100).for_each(|_| load(&mut trio, 5_000));
+    (trio.away, trio.sent_max) = (None, 0);
+    let lag = |trio: &Trio| trio.status(0).last.get() - trio.status(2).last.get();
+    let first = lag(&trio);
+    let rounds = (0..400).position(|_| {
+        load(&mut trio, 5_000);
+        lag(&trio) < 5
+    });
+    // What is new, half as much again of what is old, and what goes over that. Raft alone sends 64 entries at once.
+    assert!((10_000..40_000).contains(&trio.sent_max), "{}", trio.sent_max);
+    assert!(rounds.is_some_and(|rounds| rounds > 50), "{first} entries took {rounds:?} rounds");
+    // Without load all of it comes at once.
+    trio.away = Some(2);
+    (0..100).for_each(|_| load(&mut trio, 5_000));
+    trio.away = None;
+    let rounds = (0..100).position(|_| {
+        trio.round();
+        lag(&trio) < 5
+    });
+    assert!(rounds.is_some_and(|rounds| rounds < 30), "{rounds:?}");
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
+use crate::group::GroupSpec;
 use crate::id::{GroupId, Index};
 use crate::journal::{Journal, JournalError};
 use crate::key::vote::Vote;
@@ -14,19 +15,22 @@ use crate::logged::Logged;
 pub(crate) struct GroupStorage {
     journal: Arc<Journal>,
     group: GroupId,
+    /// Groups without a history keep little, and a node that comes back serves nobody without them.
+    paced: bool,
     first: RaftState,
 }
 
 impl GroupStorage {
     /// `vote` and `members` are what Raft starts with; it keeps its own copy from then on.
-    pub(crate) fn new(journal: Arc<Journal>, group: GroupId, vote: &Vote, members: ConfState) -> Self {
+    pub(crate) fn new(journal: Arc<Journal>, spec: &GroupSpec, vote: &Vote, members: ConfState) -> Self {
         let hard = HardState {
             term: vote.term.get(),
             vote: vote.vote.map_or(0, |replica| replica.get()),
             commit: vote.commit.get(),
             ..HardState::default()
         };
-        Self { journal, group, first: RaftState::new(hard, members) }
+        let (group, paced) = (spec.id, spec.history);
+        Self { journal, group, paced, first: RaftState::new(hard, members) }
     }
 }
 
@@ -44,6 +48,12 @@ impl Storage for GroupStorage {
     ) -> raft::Result<Vec<Entry>> {
         let bytes_max = max_size.into().unwrap_or(u64::MAX);
         let range = (Index::new(low), Index::new(high));
+        // Only what is read for a follower can wait.
+        let cold = self.paced && context.can_async() && self.journal.is_cold(self.group, range.0);
+        if cold && !self.journal.pace.is_open() {
+            self.journal.pace.wait(self.group, context);
+            return Err(StorageError::LogTemporarilyUnavailable.into());
+        }
         let items = match self.journal.entries(self.group, range, bytes_max) {
             // Raft asks again at the next heartbeat; until then a peer may have given it back.
             Err(JournalError::Damaged(..)) if context.can_async() => {
@@ -51,6 +61,9 @@ impl Storage for GroupStorage {
             }
             other => other.map_err(to_raft)?,
         };
+        if cold {
+            self.journal.pace.spend(items.iter().map(Logged::bytes).sum());
+        }
         Ok(items.iter().map(Logged::to_raft).collect())
     }
 
