@@ -17,6 +17,8 @@ pub(crate) struct Entry {
     pub(crate) term: u64,
     /// Checksum of its bytes.
     pub(crate) sum: u32,
+    /// The checksum at its end is right: else nothing that stands in it counts.
+    pub(crate) whole: bool,
 }
 
 /// The entries of all groups, or the row that is none.
@@ -84,7 +86,9 @@ fn entry(key: &[u8], value: &[u8]) -> Option<Entry> {
     let index = u64::from_be_bytes(key.get(5..13)?.try_into().ok()?);
     // An envelope of messages, or a bare entry of Raft.
     let term = word(value, if *value.first()? < 128 { 16 } else { 8 })?;
-    Some(Entry { group, index, term, sum: crc32fast::hash(value) })
+    let (body, end) = value.split_last_chunk::<4>()?;
+    let whole = crc32fast::hash(body).to_le_bytes() == *end;
+    Some(Entry { group, index, term, sum: crc32fast::hash(value), whole })
 }
 
 fn word(row: &[u8], at: usize) -> Option<u64> {

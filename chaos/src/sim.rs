@@ -31,6 +31,7 @@ mod client;
 mod subscriber;
 mod publisher;
 mod recorder;
+mod rot;
 mod link;
 mod trace;
 mod disk;

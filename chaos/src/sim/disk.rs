@@ -26,6 +26,8 @@ struct Weather {
     full: bool,
     /// Writes to the log since the last sync.
     unsynced: usize,
+    /// Something on it is damaged, and may be found at any time.
+    rotten: bool,
 }
 
 /// A [`MemoryStore`] under weather.
@@ -76,9 +78,21 @@ impl SimDisk {
         self.with(|weather| weather.sync_micros = micros);
     }
 
-    /// A failure was asked for since the last power-up, so that the node may end.
+    /// A failure was asked for since the last power-up, or something has rotted, so that the node may end.
     pub(super) fn may_fail(&self) -> bool {
-        self.with(|weather| weather.failed || weather.cut_after.is_some())
+        self.with(|weather| weather.failed || weather.rotten || weather.cut_after.is_some())
+    }
+
+    /// Something has rotted since the beginning.
+    pub(super) fn is_rotten(&self) -> bool {
+        self.with(|weather| weather.rotten)
+    }
+
+    /// A bit of a value turns over; `false` where there is none.
+    pub(super) fn rot(&self, space: Space, key: &[u8]) -> bool {
+        let done = self.store.rot(space, key);
+        self.with(|weather| weather.rotten |= done);
+        done
     }
 
     /// Power goes and comes back; `kept` unsynced writes have reached the disk. Whether something was lost.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use holdfast_node::config::Fault;
-use holdfast_node::log::Offset;
+use holdfast_node::log::{Offset, ReadError};
 
 use super::clock::{SimClock, Time};
 use super::disk::SimDisk;
@@ -94,10 +94,17 @@ impl Host {
             let up_to = &mut self.read_up_to[partition.index()];
             *up_to = (*up_to).max(first.get());
             while *up_to < end.get() {
-                let entries = node
-                    .reader
-                    .read(partition.group(), Offset::new(*up_to), ENTRY_BYTES)
-                    .map_err(|error| format!("{partition} at {up_to}: {error}"))?;
+                let read = node.reader.read(partition.group(), Offset::new(*up_to), ENTRY_BYTES);
+                let entries = match read {
+                    Ok(entries) => entries,
+                    // Named and not served, which is all that is asked where something has rotted.
+                    Err(ReadError::Damaged { .. } | ReadError::NotHeld { .. })
+                        if self.ground.disk.is_rotten() =>
+                    {
+                        break;
+                    }
+                    Err(error) => return Err(format!("{partition} at {up_to}: {error}")),
+                };
                 let Some(last) = entries.last() else { break };
                 *up_to = last.end().get();
                 let sum = |entry: &Arc<holdfast_node::log::Entry>| crc32fast::hash(&entry.payload);

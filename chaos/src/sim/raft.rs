@@ -59,7 +59,11 @@ impl Known {
             let mut holds = Vec::new();
             for ((_, index), (known_in, _)) in self.0.range((group, first)..(group + 1, 0)) {
                 if *known_in <= term {
-                    holds.push((*index, rows::entry_at(disk, group, *index)?.map(|entry| entry.term)));
+                    let entry = rows::entry_at(disk, group, *index)?;
+                    // What has rotted it has had, and gets back from a peer.
+                    if entry.is_none_or(|entry| entry.whole) {
+                        holds.push((*index, entry.map(|entry| entry.term)));
+                    }
                 }
             }
             to.record(What::Led { node: leader as u16, group, term, holds });
@@ -69,7 +73,8 @@ impl Known {
 
     fn ask(&mut self, node: u16, disk: &dyn Store, group: u32, to: &mut Recorder) -> Result<(), StoreError> {
         let Some((term, index)) = rows::vote(disk, group)? else { return Ok(()) };
-        let Some(entry) = rows::entry_at(disk, group, index)? else { return Ok(()) };
+        let entry = rows::entry_at(disk, group, index)?;
+        let Some(entry) = entry.filter(|entry| entry.whole) else { return Ok(()) };
         let known = self.0.entry((group, index)).or_insert((u64::MAX, entry.term));
         if term < known.0 {
             *known = (term, entry.term);
@@ -84,7 +89,7 @@ pub(super) fn logged(node: u16, disk: &dyn Store, to: &mut Recorder) -> Result<(
     let entries = rows::entries(disk).map_err(|error| error.to_string())?;
     let entries = entries.map_err(|key| format!("node {}: a row that is no entry: {key:?}", node + 1))?;
     let mut commits = BTreeMap::new();
-    for rows::Entry { group, index, term, sum } in entries {
+    for rows::Entry { group, index, term, sum, .. } in entries.into_iter().filter(|entry| entry.whole) {
         let commit = match commits.get(&group) {
             Some(commit) => *commit,
             None => {

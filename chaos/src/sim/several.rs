@@ -56,6 +56,7 @@ pub(super) fn rage(world: &mut World, steps: u32) {
             return;
         }
         odds.strike(world);
+        world.let_rot(steps);
         if world.seed.below(odds.publish) == 0 {
             let one = world.seed.bits();
             for _ in 0..=one % 3 {

@@ -16,6 +16,7 @@ use super::owner::{Owner, Owners};
 use super::plan::Build;
 use super::raft::{self, Known};
 use super::recorder::{Recorder, Stand};
+use super::rot::Rot;
 use super::trace;
 use crate::history::What;
 use crate::seed::Seed;
@@ -63,12 +64,14 @@ pub(super) struct World {
     /// Cuts to come: from, until, bits of nodes.
     pub(super) splits: Vec<(u64, u64, u64)>,
     known: Known,
+    pub(super) rot: Rot,
     /// What must never happen and is in no history.
     pub(super) failures: Vec<String>,
 }
 
 impl World {
     pub(super) fn new(seed: u64, nodes: usize, fault: Option<Fault>) -> World {
+        let rot = Rot::draw(seed, nodes);
         let mut seed = Seed::new(seed);
         let build = Build::draw(&mut seed, fault);
         let time = Arc::new(Time::default());
@@ -102,6 +105,7 @@ impl World {
             isolated: Vec::new(),
             splits: Vec::new(),
             known: Known::default(),
+            rot,
             seed,
             time,
         }

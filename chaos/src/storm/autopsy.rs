@@ -17,6 +17,10 @@ pub(super) fn read(data: &Path, node: u16, at: Duration) -> io::Result<Vec<Event
     let odd = |key| io::Error::other(format!("node {}: a row that is no entry: {key:?}", node + 1));
     let entries = entries.map_err(odd)?;
     let mut known: BTreeMap<u32, u64> = BTreeMap::new();
+    if let Some(Entry { group, index, .. }) = entries.iter().find(|entry| !entry.whole) {
+        let what = format!("node {}: entry {index} of group {group} is damaged", node + 1);
+        return Err(io::Error::other(what));
+    }
     for Entry { group, .. } in &entries {
         if !known.contains_key(group) {
             let vote = rows::vote(&store, *group).map_err(io::Error::other)?;
@@ -24,7 +28,7 @@ pub(super) fn read(data: &Path, node: u16, at: Duration) -> io::Result<Vec<Event
             known.insert(*group, vote.ok_or_else(none)?.1);
         }
     }
-    let event = |Entry { group, index, term, sum }| {
+    let event = |Entry { group, index, term, sum, .. }| {
         let committed = known.get(&group).is_some_and(|commit| index <= *commit);
         Event { at, what: What::Logged { node, group, index, term, sum, committed } }
     };
