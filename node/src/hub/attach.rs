@@ -64,6 +64,9 @@ pub(super) struct Departing {
     /// Whoever hands the window over, and its epoch. None where that is done.
     owner: Option<Owner>,
     awaited: u64,
+    /// Epoch of the CONNECT here that waited for an owner on another node: what is handed to that one counts, and
+    /// nothing that comes late from before.
+    waited: Option<u64>,
     /// The window of a connection that closed by itself meanwhile, or of one that has let go.
     handed: Option<Window>,
     /// Its connection has let go, which a worker says once nothing that it published is under way: the window.
@@ -140,13 +143,16 @@ impl Hub {
         let epoch = attached.record.core.epoch;
         let (here, awaited) = (false, attached.previous_epoch);
         let (owner, deadline) = (Some(owner), self.clock.monotonic() + LET_GO_MAX);
-        let mut departing = Departing { to, epoch, here, owner, awaited, handed: None, gone: None, deadline };
+        let mut departing =
+            Departing { to, epoch, here, owner, awaited, waited: None, handed: None, gone: None, deadline };
         match self.attaching.remove(&client_id) {
             // It never had the session: what it waited for is the next owner's to wait for.
             Some(waiting) => {
                 self.supersede(&waiting);
                 let Attaching { leaving, owner, awaited, handed, .. } = waiting;
                 departing.here = leaving || matches!(waiting.hold, Hold::Here);
+                let waited = waiting.attached.record.core.epoch;
+                departing.waited = matches!(waiting.hold, Hold::There(_)).then_some(waited);
                 (departing.owner, departing.awaited, departing.handed) = (owner, awaited, handed);
                 let done = match waiting.hold {
                     Hold::Here | Hold::There(_) => false,
@@ -220,7 +226,8 @@ impl Hub {
             }
             _ => {
                 // Whoever waited for it here has lost the session to yet another node.
-                if let Some(departing) = self.departing.get_mut(&client_id) {
+                let of = |departing: &&mut Departing| departing.waited == Some(epoch);
+                if let Some(departing) = self.departing.get_mut(&client_id).filter(of) {
                     departing.gone.get_or_insert(window);
                 }
             }
