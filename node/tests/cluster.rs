@@ -261,6 +261,31 @@ fn a_takeover_waits_for_no_owner_that_lives_is_dead_or_is_frozen() {
 }
 
 #[test]
+fn what_an_owner_that_was_frozen_goes_on_to_publish_is_neither_kept_nor_acknowledged() {
+    let mut cluster = Cluster::three();
+    let (mut frozen, _) = connect(cluster.node(1).mqtt, Connect::durable("diver"));
+    let (mut listener, _) = connect(cluster.node(0).mqtt, Connect::clean("listener"));
+    listener.subscribe("kelp/#", 1);
+    cluster.node(1).signal("-STOP");
+    let (mut owner, _) = connect(cluster.node(2).mqtt, Connect::durable("diver"));
+    // Enough topics for every partition; and the new owner has published to none of them.
+    for id in 1..=20 {
+        frozen.send(&Message::new(&format!("kelp/{id}"), 1, b"late").id(id).bytes(5));
+    }
+    cluster.node(1).signal("-CONT");
+    loop {
+        match frozen.hear(PATIENCE) {
+            Heard::Packet(packet) if packet.kind() == wire::DISCONNECT => {}
+            Heard::Closed => break,
+            other => panic!("{other:?} for an owner that lost its session"),
+        }
+    }
+    owner.store("kelp/21", b"the last");
+    assert_eq!(listener.expect_message().payload, b"the last");
+    listener.expect_silence();
+}
+
+#[test]
 fn of_many_connects_with_one_id_on_three_nodes_one_is_left() {
     let mut cluster = Cluster::three();
     // Which hands over to which is a matter of luck: more rounds meet more ways.

@@ -56,13 +56,15 @@ impl Hub {
                 self.boot_closed(group, node, boot);
                 self.send_outbox(group);
             }
-            Applied::Quiet => {
-                if let Some(Tag::Outbox(group, numbers)) = tag {
+            Applied::Quiet => match (tag, Partition::of_group(group)) {
+                (Some(Tag::Outbox(group, numbers)), _) => {
                     for number in numbers {
                         self.accept_op(group, Kind::OutboxDone(OutboxDone { number }), OpTag::Quiet);
                     }
                 }
-            }
+                (Some(Tag::Fences(fenced)), Some(partition)) => self.fences_stand(partition, fenced),
+                _ => {}
+            },
         }
         if let Some(partition) = Partition::of_group(group) {
             self.settle_parts(partition, behind, &[]);

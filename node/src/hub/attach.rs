@@ -2,19 +2,18 @@
 //! partition first, so that "offline" never overwrites a later "online".
 //!
 //! An owner on another node lets go by a word over the net. One that says nothing for half a second is fenced out
-//! instead: dead, frozen or cut off, it can commit nothing in the session group any more, and the new owner's first
-//! message in each partition shuts it out there.
+//! instead.
 
 use std::time::Duration;
 
 use holdfast_log::NodeId;
 
 use super::Hub;
+use super::fences::Shutting;
 use super::tag::OpTag;
 use super::word;
 use crate::config::Fault;
 use crate::mail::{ConnectionKey, Event, From, Released};
-use crate::record::Fence;
 use crate::state::session::Attached;
 use crate::state::session::op::{Confirmed, Kind, WindowOp};
 use crate::state::session::record::{Owner, Window};
@@ -36,9 +35,23 @@ pub(super) struct Attaching {
     /// The window of an old owner that closed by itself meanwhile.
     handed: Option<Window>,
     /// Epoch of the old owner on another node, once it has said that it let go: sooner than its session group.
-    let_go: Option<u64>,
+    pub(super) let_go: Option<u64>,
     /// Epoch of the old owner that is waited for.
     awaited: u64,
+    pub(super) shutting: Shutting,
+}
+
+impl Attaching {
+    /// Is the old owner on another node waited for, or, now that it has said nothing for long, its fences?
+    fn may_let_go(&self) -> bool {
+        let late = matches!((&self.hold, &self.shutting), (Hold::Nothing, Shutting::Waits(_)));
+        matches!(self.hold, Hold::There(_)) || late && self.let_go.is_none()
+    }
+
+    /// Epoch of the new owner.
+    pub(super) fn epoch(&self) -> u64 {
+        self.attached.record.core.epoch
+    }
 }
 
 /// What a CONNECT waits for from the old owner.
@@ -82,9 +95,9 @@ impl Hub {
         let awaited = attached.previous_epoch;
         let leaves = |departing: &Departing| departing.here && departing.gone.is_none();
         let leaving = self.departing.get(&client_id).is_some_and(leaves);
-        let (hold, owner) = (Hold::Nothing, attached.previous);
+        let (hold, owner, shutting) = (Hold::Nothing, attached.previous, Shutting::default());
         let mut attaching =
-            Attaching { from, attached, hold, leaving, owner, handed: None, let_go: None, awaited };
+            Attaching { from, attached, hold, leaving, owner, handed: None, let_go: None, awaited, shutting };
         let mut window = None;
         match self.attaching.remove(&client_id) {
             Some(older) => {
@@ -218,9 +231,7 @@ impl Hub {
     pub(super) fn released_elsewhere(&mut self, released: word::Released) {
         let word::Released { client_id, epoch, window } = released;
         match self.attaching.get_mut(&client_id) {
-            Some(waiting)
-                if waiting.attached.record.core.epoch == epoch && matches!(waiting.hold, Hold::There(_)) =>
-            {
+            Some(waiting) if waiting.epoch() == epoch && waiting.may_let_go() => {
                 waiting.let_go = Some(waiting.awaited);
                 self.let_go(&client_id, window);
             }
@@ -255,7 +266,7 @@ impl Hub {
     pub(super) fn handed_over(&mut self, op: &Kind) {
         let Kind::Window(op) = op else { return };
         let of = |waiting: &&mut Attaching| {
-            waiting.attached.record.core.epoch == op.epoch && matches!(waiting.hold, Hold::Committing(_))
+            waiting.epoch() == op.epoch && matches!(waiting.hold, Hold::Committing(_))
         };
         if let Some(waiting) = self.attaching.get_mut(&op.client_id).filter(of) {
             waiting.hold = Hold::Nothing;
@@ -315,33 +326,20 @@ impl Hub {
         }
     }
 
-    fn answer(&mut self, client_id: &str) {
+    pub(super) fn answer(&mut self, client_id: &str) {
         let Some(waiting) = self.attaching.get(client_id) else { return };
         let group = self.route.session_group(client_id);
         if !matches!(waiting.hold, Hold::Nothing)
             || waiting.leaving
+            || self.contact.is_lost(group)
             || self.machines.sessions_of(group).outbox().holds_will_of(client_id)
+            || self.awaits_fences(client_id)
         {
             return;
         }
         let mut ready = self.attaching.remove(client_id).expect("just seen");
-        ready.attached.fences = self.fences(client_id, ready.let_go);
+        ready.attached.fences = self.fences(client_id, ready.epoch(), ready.let_go);
         let From { worker, connection, .. } = ready.from;
         self.post(worker).events.push(Event::Attached(connection, ready.attached));
-    }
-
-    /// The boots that the new owner of a session shuts out of each partition. What is under way from this boot is
-    /// ahead of it in the same lanes.
-    fn fences(&self, client_id: &str, let_go: Option<u64>) -> Vec<Fence> {
-        if Fault::SkipFence.is_in(self.fault) {
-            return Vec::new();
-        }
-        let mut fences =
-            self.machines.sessions_of(self.route.session_group(client_id)).unsettled(client_id, let_go);
-        let here = Fence { node: self.node.get(), boot: self.boot };
-        let closed =
-            |fence: &Fence| self.machines.partitions.iter().all(|messages| messages.is_closed(*fence));
-        fences.retain(|fence| *fence != here && !closed(fence));
-        fences
     }
 }

@@ -305,6 +305,7 @@ impl Hub {
                 }
                 tracing::warn!(node, boot, "the lease of a node has ended");
                 self.close_everywhere();
+                self.attach_ready();
             }
             Verdict::Alone => {
                 tracing::warn!("this node goes on alone: all others are removed");
@@ -346,6 +347,7 @@ impl Hub {
 
     fn serve(&mut self) {
         self.boarding.standing = Standing::Serving;
+        self.contact.restart(self.clock.monotonic());
         tracing::debug!(boot = self.boot, "serves");
         for group in self.route.all_groups() {
             self.take_up(group);
@@ -370,6 +372,7 @@ impl Hub {
         self.outbox_sent.fill(0);
         self.attaching.clear();
         self.departing.clear();
+        self.fencing.clear();
         self.forget_reads();
         self.end_tenures();
         self.tell_boot();

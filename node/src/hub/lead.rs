@@ -114,6 +114,9 @@ impl Hub {
             self.traffic.election_won(kind(group));
             if group == META {
                 self.boarding.restart_leases(now);
+            } else if Partition::of_group(group).is_none() {
+                // The others hear of it at once, for they serve by what its leader says.
+                self.peers.pulse_soon();
             }
             self.take_up(group);
         }

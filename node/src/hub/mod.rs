@@ -14,11 +14,13 @@ mod keep;
 mod show;
 mod reads;
 mod attach;
+mod fences;
 mod outbox;
 mod retained;
 mod share;
 mod apply;
 mod boarding;
+mod contact;
 mod nodes;
 mod level;
 mod lead;
@@ -44,9 +46,11 @@ use crate::clock::Clock;
 use crate::config::Fault;
 use crate::mail::{Event, Mailbox, Request};
 use crate::metrics::{Latencies, Traffic};
-use crate::route::Route;
+use crate::route::{Partition, Route};
+use crate::state::partition::Ended;
 use attach::{Attaching, Departing};
 use boarding::Boarding;
+use contact::Contact;
 use holdfast_cluster::link::Net;
 use keep::Keeping;
 pub use keep::Limits;
@@ -60,7 +64,7 @@ pub use open::{OpenError, Opened, Plan, open};
 use propose::Pending;
 use reads::Reads;
 use share::Sharing;
-use tag::Tag;
+use tag::{Fenced, Tag};
 use time::GroupTime;
 pub use turn::HubError;
 
@@ -80,6 +84,7 @@ pub struct Hub {
     /// The boot that this node serves under; 0: none.
     boot: u64,
     boarding: Boarding,
+    contact: Contact,
     net: Box<dyn Net + Send>,
     peers: Peers,
     nodes: Nodes,
@@ -92,6 +97,8 @@ pub struct Hub {
     workers: Vec<Post>,
     attaching: BTreeMap<String, Attaching>,
     departing: BTreeMap<String, Departing>,
+    /// Fences that are to be proposed.
+    fencing: BTreeMap<Partition, Vec<(Fenced, Ended)>>,
     reads: Reads,
     sharing: Sharing,
     keeping: Keeping,

@@ -63,6 +63,11 @@ impl Peers {
         self.others = others;
     }
 
+    /// The next pulse goes out with the next turn.
+    pub(super) fn pulse_soon(&mut self) {
+        self.pulsed_at = Duration::ZERO;
+    }
+
     /// Is the node connected?
     pub(super) fn is_up(&self, node: NodeId) -> bool {
         self.up.contains(&node)
@@ -168,7 +173,7 @@ impl Hub {
         for group in self.leading.led_by(node) {
             self.proposals.resend(group);
         }
-        self.peers.pulsed_at = Duration::ZERO;
+        self.peers.pulse_soon();
         self.share_up(node);
     }
 
@@ -243,9 +248,10 @@ impl Hub {
 
     fn word(&mut self, from: NodeId, kind: Kind) {
         match kind {
-            Kind::Pulse(pulse) => {
+            Kind::Pulse(mut pulse) => {
                 let now = self.clock.monotonic();
                 self.time.heard(from, pulse.wall, now);
+                self.marks_heard(from, pulse.marks.take());
                 self.peers.pulses.insert(from, (pulse, now));
             }
             Kind::Lives(lives) => self.live_from(from, lives),
@@ -277,6 +283,7 @@ impl Hub {
             full: self.keeping.short,
             serving: self.boot > 0,
             stopping: self.stopping,
+            marks: Some(self.marks()),
         };
         let frame = Frame::App(Kind::Pulse(pulse).into_bytes());
         for node in &self.peers.others {

@@ -12,7 +12,7 @@ use super::Hub;
 use super::machine::Machines;
 use super::tag::{OpTag, Tag};
 use crate::config::Fault;
-use crate::record::{Fences, Record, Token};
+use crate::record::{Fences, Record, Token, low_epoch};
 use crate::route::{Partition, Route, hash};
 use crate::state::partition::{Boot, Command, CommandKind, Ended, Forget};
 use crate::state::session::op::{Kind, OutboxDone, ShareLeave};
@@ -96,7 +96,7 @@ impl Hub {
         Ended {
             incarnation: task.incarnation,
             publisher: hash(client_id.as_bytes()),
-            epoch: u32::try_from((task.epoch + 1) & 0xffff_ffff).expect("masked"),
+            epoch: low_epoch(task.epoch + 1),
             fences,
         }
     }

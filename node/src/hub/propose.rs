@@ -154,7 +154,8 @@ impl Hub {
 
     /// Offers what is pending to the leaders. `false`: there was nothing new.
     pub(super) fn propose(&mut self) -> Result<bool, Refusal> {
-        let new = !self.pending.nothing();
+        let fences = self.propose_fences();
+        let new = fences || !self.pending.nothing();
         for partition in std::mem::take(&mut self.pending.touched) {
             for mut packed in std::mem::take(&mut self.pending.partitions[partition.index()]) {
                 packed.bytes[0] = packed.flags.get();

@@ -16,6 +16,8 @@ pub(super) enum Tag {
     Ops(Vec<OpTag>),
     /// Entries of a session group's outbox are done by this.
     Outbox(GroupId, Vec<u64>),
+    /// Fences against earlier owners stand by this, for these new ones.
+    Fences(Vec<Fenced>),
     /// A tag, and records that are in no entry but are settled behind this one.
     Behind(Box<Tag>, Vec<Part>),
     /// The renewal of this node's lease, and when it was sent.
@@ -24,6 +26,14 @@ pub(super) enum Tag {
     Deed(NodeReply),
     /// Nobody waits.
     Quiet,
+}
+
+/// A new owner whose fences are in an entry.
+#[derive(Clone, Debug)]
+pub(super) struct Fenced {
+    pub(super) client_id: String,
+    /// Its epoch.
+    pub(super) epoch: u64,
 }
 
 /// A run of records in an entry.

@@ -120,6 +120,7 @@ impl Hub {
         self.balance();
         self.give_up_owners();
         self.settle()?;
+        self.keep_contact();
         if any {
             self.latencies.commit.record(self.clock.monotonic() - start);
         }

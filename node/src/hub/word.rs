@@ -49,7 +49,7 @@ pub(super) enum Kind {
 }
 
 /// How a node is.
-#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+#[derive(Clone, PartialEq, Eq, prost::Message)]
 pub(super) struct Pulse {
     /// Its wall clock, milliseconds since 1970.
     #[prost(uint64, tag = "1")]
@@ -63,6 +63,28 @@ pub(super) struct Pulse {
     /// It is about to stop, and should lead nothing.
     #[prost(bool, tag = "4")]
     pub(super) stopping: bool,
+    /// How far the session groups are that it leads. `None`: its version does not say.
+    #[prost(message, optional, tag = "5")]
+    pub(super) marks: Option<Marks>,
+}
+
+/// How far the session groups are that a node leads.
+#[derive(Clone, PartialEq, Eq, prost::Message)]
+pub(super) struct Marks {
+    /// One for each.
+    #[prost(message, repeated, tag = "1")]
+    pub(super) marks: Vec<Mark>,
+}
+
+/// How far a session group is.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(super) struct Mark {
+    /// Its number.
+    #[prost(uint32, tag = "1")]
+    pub(super) group: u32,
+    /// Its committed index.
+    #[prost(uint64, tag = "2")]
+    pub(super) committed: u64,
 }
 
 /// A session is let go.
@@ -235,7 +257,8 @@ mod tests {
 
     #[test]
     fn a_word_of_a_later_version_is_passed_over_and_half_a_word_is_refused() {
-        let pulse = Kind::Pulse(Pulse { wall: 300, full: true, serving: true, stopping: false }).into_bytes();
+        let pulse = Pulse { wall: 300, full: true, serving: true, stopping: false, marks: None };
+        let pulse = Kind::Pulse(pulse).into_bytes();
         assert!(matches!(decode(pulse.clone()), Ok(Opaque::Word(Kind::Pulse(pulse))) if pulse.wall == 300));
         assert!(matches!(decode(pulse.slice(..pulse.len() - 1)), Err(OpaqueError::Word)));
         // Field 31 of a word, and a kind of frame that is not known.

@@ -60,6 +60,8 @@ pub enum Event {
     /// The boot under which the node serves from here on; 0: it does not. Everything of another one is over: its
     /// connections are closed and nothing of it is answered any more.
     Boot(u64),
+    /// What this node knows of a session group is too old to serve by: the connections of its clients are closed.
+    GroupLost(GroupId),
     /// Retained messages.
     Retained(Box<RetainedPage>),
     /// Close the connection: another owns the session, or an operator wants it. Answered by `Released`.

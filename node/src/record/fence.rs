@@ -56,6 +56,11 @@ impl<'a> Fences<'a> {
     }
 }
 
+/// An owner epoch as records carry it.
+pub fn low_epoch(epoch: u64) -> u32 {
+    u32::try_from(epoch & 0xffff_ffff).expect("masked")
+}
+
 /// Is `epoch` of an earlier owner than `than`? Both are low halves, so they are compared around the wrap.
 pub fn epoch_below(epoch: u32, than: u32) -> bool {
     epoch != than && than.wrapping_sub(epoch) < 1 << 31

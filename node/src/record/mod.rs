@@ -25,7 +25,7 @@ mod tests;
 use holdfast_codec::Qos;
 
 pub use entry::{EntryFlags, Records, assemble, fenced_ordinals, records};
-pub use fence::{Fence, Fences, epoch_below};
+pub use fence::{Fence, Fences, epoch_below, low_epoch};
 
 const RETAIN: u8 = 0b0000_0100;
 const EXPIRY: u8 = 0b0000_1000;

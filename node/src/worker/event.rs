@@ -1,13 +1,14 @@
 //! Events from the hub, the reader and other workers.
 
 use holdfast_codec::ReasonCode;
+use holdfast_log::GroupId;
 
 use super::ack::TAG_RELEASE;
 use super::commit::TAG_WINDOW;
 use super::once::TAG_INTENTS;
 use super::share::TAG_JOIN;
 use super::subscribe::TAG_SUBSCRIBE;
-use super::{Close, Worker};
+use super::{Close, Conn, Phase, Worker};
 use crate::mail::{ConnectionKey, Event, Refused};
 use crate::metrics::Connect;
 use crate::state::session::Outcome;
@@ -28,6 +29,7 @@ impl Worker {
             Event::Started { connection, tag, starts } => self.started(connection, tag, &starts),
             Event::NotStarted { connection, tag } => self.not_started(connection, tag),
             Event::Boot(boot) => self.booted(boot),
+            Event::GroupLost(group) => self.group_lost(group),
             Event::Retained(page) => self.retained_page(*page),
             Event::Fence { connection, client_id, taken_over } => {
                 self.fence(connection, client_id, taken_over)
@@ -85,7 +87,7 @@ impl Worker {
     fn subscription_views(&self) -> Vec<crate::admin::Subscription> {
         let mut views = Vec::new();
         for (_, conn) in &self.conns {
-            let super::Phase::Open(session) = &conn.phase else { continue };
+            let Phase::Open(session) = &conn.phase else { continue };
             views.extend(session.subscriptions.iter().flatten().filter_map(|subscription| {
                 let options = subscription.options.to_u8();
                 let (client_id, filter) = (&session.client_id, &subscription.filter);
@@ -105,6 +107,17 @@ impl Worker {
             self.conns.iter().map(|(slot, conn)| conn.key(u32::try_from(slot).expect("few"))).collect();
         for key in keys {
             self.close(key, Close::Ours(reason));
+        }
+    }
+
+    /// Another node may have taken over what this one has not heard of.
+    fn group_lost(&mut self, group: GroupId) {
+        let of = |conn: &Conn| matches!(&conn.phase, Phase::Open(session) if session.group == group);
+        let keys = self.conns.iter().filter(|(_, conn)| of(conn));
+        let keys: Vec<ConnectionKey> =
+            keys.map(|(slot, conn)| conn.key(u32::try_from(slot).expect("few"))).collect();
+        for key in keys {
+            self.close(key, Close::Ours(ReasonCode::UseAnotherServer));
         }
     }
 

@@ -29,6 +29,12 @@ impl Boots {
         fences.any(|(_, fence)| epoch_below(epoch, *fence))
     }
 
+    /// Does nothing come in of this owner any more, by a fence or because its boot is closed?
+    pub(super) fn shuts_out(&self, publisher: u64, boot: Fence, epoch: u32) -> bool {
+        let fence = self.fences.get(&(publisher, boot));
+        self.is_closed(boot) || fence.is_some_and(|fence| epoch_below(epoch, *fence))
+    }
+
     pub(super) fn is_closed(&self, fence: Fence) -> bool {
         self.closed.get(&fence.node).is_some_and(|closed| fence.boot <= *closed)
     }

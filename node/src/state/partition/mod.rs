@@ -75,7 +75,7 @@ pub enum CommandKind {
     /// A proposal of which nothing was left: it is settled all the same.
     #[prost(message, tag = "2")]
     Settle(Settle),
-    /// Remove the tokens of ended sessions.
+    /// Remove the tokens of ended sessions, and put up fences.
     #[prost(message, tag = "3")]
     Forget(Forget),
 }
@@ -100,10 +100,10 @@ pub struct Forget {
     pub sessions: Vec<Ended>,
 }
 
-/// A session that has ended.
+/// A session that has ended; or one that was taken over, of which only the fences are meant.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Ended {
-    /// Its incarnation.
+    /// Its incarnation; 0: no session is of it.
     #[prost(uint64, tag = "1")]
     pub incarnation: u64,
     /// Its publisher, as in its records.
@@ -209,6 +209,11 @@ impl Messages {
     /// Has this publisher been taken over by a later owner, whose fence still stands?
     pub fn fenced(&self, publisher: u64, epoch: u32) -> bool {
         self.boots.fenced(publisher, epoch)
+    }
+
+    /// Is an owner of this publisher that lost it kept out, whatever its node goes on to say?
+    pub fn shuts_out(&self, publisher: u64, boot: Fence, epoch: u32) -> bool {
+        self.boots.shuts_out(publisher, boot, epoch)
     }
 
     /// Is this boot closed here?

@@ -54,14 +54,18 @@ impl Sessions {
     /// Boots of earlier owners of a client id whose messages may still be under way, and those that are closed here
     /// but perhaps not yet in a partition. The owner of epoch `let_go` is known to have nothing under way.
     pub fn unsettled(&self, client_id: &str, let_go: Option<u64>) -> Vec<Fence> {
-        let owners = self.past.get(client_id).into_iter().flat_map(|past| &past.owners);
-        let owners = owners.filter(|owner| Some(owner.epoch) != let_go);
-        let mut boots: Vec<Fence> =
-            owners.map(|owner| Fence { node: owner.node, boot: owner.boot }).collect();
+        let mut boots: Vec<Fence> = self.at_large(client_id, let_go).map(|(boot, _)| boot).collect();
         boots.extend(self.closed());
         boots.sort_unstable();
         boots.dedup();
         boots
+    }
+
+    /// Earlier owners of a client id that may still be at work, by boot and epoch, but for the one of epoch `let_go`.
+    pub fn at_large(&self, client_id: &str, let_go: Option<u64>) -> impl Iterator<Item = (Fence, u64)> {
+        let owners = self.past.get(client_id).into_iter().flat_map(|past| &past.owners);
+        let owners = owners.filter(move |owner| Some(owner.epoch) != let_go);
+        owners.map(|owner| (Fence { node: owner.node, boot: owner.boot }, owner.epoch))
     }
 
     /// Highest closed boot of each node.

@@ -34,6 +34,21 @@ fn lower_epochs_are_refused_until_the_boot_is_closed() {
 }
 
 #[test]
+fn who_is_shut_out_is_known_by_boot_and_epoch() {
+    let mut world = World::default();
+    let shut_out = |world: &World, of, epoch| world.machine.shuts_out(1, of, epoch);
+    assert!(!shut_out(&world, boot(7, 2), 3));
+    let fences = vec![Boot { node: 7, boot: 2 }];
+    let ended = Ended { incarnation: 0, publisher: 1, epoch: 4, fences };
+    world.forget(ended);
+    assert!(shut_out(&world, boot(7, 2), 3) && !shut_out(&world, boot(7, 2), 4), "lower epochs alone");
+    assert!(!shut_out(&world, boot(7, 3), 3), "another boot has no fence that would stand as long");
+    assert!(!world.machine.shuts_out(2, boot(7, 2), 3), "nor has another publisher");
+    world.close_boot(7, 3);
+    assert!(shut_out(&world, boot(7, 2), 9) && shut_out(&world, boot(7, 3), 9), "nothing of it comes in");
+}
+
+#[test]
 fn a_fence_for_two_boots_stands_until_both_are_closed() {
     let mut world = World::default();
     fenced_at(&mut world, 0, 3, &[boot(1, 1), boot(2, 5)]);
