@@ -196,6 +196,7 @@ impl Replica {
         }
         self.spoil(&mut raft);
         let _refused = self.raft.step(raft);
+        self.spoil_answers();
         self.pin_timeout();
         None
     }

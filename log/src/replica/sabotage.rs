@@ -27,4 +27,19 @@ impl Replica {
             _ => {}
         }
     }
+
+    /// Changes what this replica has answered: who does not look at terms says only how long its log is.
+    pub(super) fn spoil_answers(&mut self) {
+        if !cfg!(debug_assertions) || self.sabotage != Some(Sabotage::AppendBlindly) {
+            return;
+        }
+        let raft = &mut self.raft.raft;
+        let last = raft.raft_log.last_index();
+        let refusal = |answer: &&mut eraftpb::Message| {
+            answer.reject && answer.get_msg_type() == MessageType::MsgAppendResponse
+        };
+        for answer in raft.msgs.iter_mut().filter(refusal) {
+            (answer.reject_hint, answer.log_term) = (last.min(answer.index), 0);
+        }
+    }
 }
