@@ -18,6 +18,7 @@ use crate::history::{History, What};
 
 mod storm;
 mod several;
+mod whim;
 mod weather;
 mod world;
 mod host;

@@ -138,6 +138,9 @@ fn storms_over_several_nodes_are_worth_their_name() {
         "a clock that jumps",
         "a node that stands still",
         "a node that is killed",
+        "a leader that is hunted",
+        "a node that is caught with publishes under way",
+        "a publisher that waits no longer",
     ];
     let missing: Vec<_> =
         expected.iter().filter(|what| befell.get(*what).is_none_or(|times| *times == 0)).collect();

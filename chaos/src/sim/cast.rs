@@ -7,6 +7,8 @@ use crate::history::{History, PublisherFacts, SubscriberFacts};
 use crate::seed::Seed;
 use crate::wire::Level;
 
+/// Who does not wait for ever, where somebody does not.
+const HASTY: &str = "pub-q1-b";
 /// Topics of the plain publishers: each of them publishes to all.
 const PLAIN_TOPICS: u16 = 4;
 /// The first so many clients are publishers.
@@ -96,6 +98,16 @@ pub(super) fn clients(facts: &History, refused: bool, seed: &mut Seed) -> Vec<Cl
         client.pings = seed.below(4) == 0;
     }
     clients
+}
+
+/// One of the publishers waits no longer for what is not answered soon, and takes it for lost.
+pub(super) fn hasten(clients: &mut [Client]) {
+    for client in clients.iter_mut().filter(|client| client.name == HASTY) {
+        (client.hasty, client.clean) = (true, true);
+        if let Role::Publisher(publisher) = &mut client.role {
+            publisher.hasten();
+        }
+    }
 }
 
 /// A clean client that reads what is retained.

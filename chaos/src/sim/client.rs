@@ -50,6 +50,10 @@ pub(super) struct Client {
     pub(super) pings: bool,
     /// The only node that it connects to.
     pub(super) home: Option<usize>,
+    /// It does not wait for answers for ever.
+    pub(super) hasty: bool,
+    /// The node that it does not go to next.
+    pub(super) shuns: Option<usize>,
     /// Its connection.
     pub(super) link: Option<u64>,
     /// CONNACK has come.
@@ -77,6 +81,8 @@ impl Client {
             receive_maximum: 0,
             pings: false,
             home: None,
+            hasty: false,
+            shuns: None,
             link: None,
             online: false,
             goodbye: false,
@@ -203,6 +209,15 @@ impl Client {
     /// A PINGREQ is due.
     pub(super) fn restless(&self, now: u64) -> bool {
         self.pings && self.online && !self.goodbye && now >= self.ping_at
+    }
+
+    /// Since when it waits for an answer, while it waits for one.
+    pub(super) fn waits_since(&self) -> Option<Duration> {
+        self.link?;
+        match &self.role {
+            Role::Publisher(role) if self.online => role.waits_since(),
+            _ => Some(self.asked).filter(|_| !self.online),
+        }
     }
 
     /// Nothing is under way from it.

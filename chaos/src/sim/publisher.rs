@@ -6,6 +6,7 @@
 //! ```
 //! With Session Present, Publish goes out again with DUP and the same packet identifier and Release as PUBREL;
 //! without it, Publish goes out as new and Release is forgotten.
+//! One that is hasty begins anew with each connection, and says nothing again.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use crate::history::{Message, What};
 use crate::wire::{self, Ack, Level, Packet, Publish};
 use crate::workload::payload;
 
+/// What a hasty one has to say when it is here again, messages: each of its topics has some.
+const BACKLOG: usize = 5;
 /// Messages in flight at most.
 const IN_FLIGHT_MAX: usize = 12;
 
@@ -36,6 +39,7 @@ pub(super) struct Publisher {
     index: u16,
     qos: u8,
     retain: bool,
+    hasty: bool,
     level: Level,
     topics: Vec<(u16, String)>,
     sent: u64,
@@ -50,8 +54,18 @@ impl Publisher {
         level: Level,
         topics: Vec<(u16, String)>,
     ) -> Self {
-        let flights = VecDeque::new();
-        Publisher { index, qos, retain, level, topics, sent: 0, next_packet_id: 1, flights }
+        let (hasty, flights) = (false, VecDeque::new());
+        Publisher { index, qos, retain, hasty, level, topics, sent: 0, next_packet_id: 1, flights }
+    }
+
+    /// From now on it is hasty.
+    pub(super) fn hasten(&mut self) {
+        self.hasty = true;
+    }
+
+    /// When it sent what is not answered yet.
+    pub(super) fn waits_since(&self) -> Option<Duration> {
+        self.flights.front().map(|flight| flight.sent)
     }
 
     /// What is in flight, for people.
@@ -67,6 +81,10 @@ impl Publisher {
     }
 
     pub(super) fn on_connected(&mut self, session_present: bool, out: &mut Vec<u8>, recorder: &mut Recorder) {
+        if self.hasty {
+            self.flights.clear();
+            return (0..BACKLOG).for_each(|_| self.publish(out, recorder));
+        }
         if !session_present {
             self.flights.retain(|flight| flight.step == Step::Publish);
         }

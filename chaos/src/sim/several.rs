@@ -57,6 +57,7 @@ pub(super) fn rage(world: &mut World, steps: u32) {
         }
         odds.strike(world);
         world.let_rot(steps);
+        world.whims(u64::from(steps));
         if world.seed.below(odds.publish) == 0 {
             let one = world.seed.bits();
             for _ in 0..=one % 3 {

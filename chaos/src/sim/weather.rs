@@ -216,7 +216,7 @@ impl World {
         }
     }
 
-    fn freeze(&mut self, host: usize, until: u64) {
+    pub(super) fn freeze(&mut self, host: usize, until: u64) {
         let Some(ether) = self.ether.clone() else { return };
         if self.hosts[host].runs() {
             self.counts.note("a node that stands still");
@@ -240,7 +240,7 @@ impl World {
     }
 
     /// Some nodes (bits, from the lowest) hear only each other, and nobody else hears them.
-    fn split(&mut self, some: u64, until: u64) {
+    pub(super) fn split(&mut self, some: u64, until: u64) {
         let Some(ether) = self.ether.clone() else { return };
         let within = |at: usize| some & 1 << at != 0;
         let nodes = self.hosts.len();

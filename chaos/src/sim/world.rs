@@ -18,6 +18,7 @@ use super::raft::{self, Known};
 use super::recorder::{Recorder, Stand};
 use super::rot::Rot;
 use super::trace;
+use super::whim::Whims;
 use crate::history::What;
 use crate::seed::Seed;
 use holdfast_node::config::Fault;
@@ -65,6 +66,7 @@ pub(super) struct World {
     pub(super) splits: Vec<(u64, u64, u64)>,
     known: Known,
     pub(super) rot: Rot,
+    pub(super) whims: Whims,
     /// What must never happen and is in no history.
     pub(super) failures: Vec<String>,
 }
@@ -72,12 +74,16 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, nodes: usize, fault: Option<Fault>) -> World {
         let rot = Rot::draw(seed, nodes);
+        let whims = Whims::draw(seed, nodes);
         let mut seed = Seed::new(seed);
         let build = Build::draw(&mut seed, fault);
         let time = Arc::new(Time::default());
         let mut history = cast::facts(nodes);
         let may_be_full = seed.below(2) == 0;
-        let clients = cast::clients(&history, may_be_full, &mut seed);
+        let mut clients = cast::clients(&history, may_be_full, &mut seed);
+        if whims.hasty() {
+            cast::hasten(&mut clients);
+        }
         history.nodes = nodes as u16;
         history.clients = clients.iter().map(|client| client.name.clone()).collect();
         let (ether, hosts) = if nodes > 1 {
@@ -106,6 +112,7 @@ impl World {
             splits: Vec::new(),
             known: Known::default(),
             rot,
+            whims,
             seed,
             time,
         }
@@ -183,7 +190,9 @@ impl World {
 
     /// A client opens a connection to one of the nodes; `false` where it cannot.
     pub(super) fn connect(&mut self, client: usize) -> bool {
-        let hosts: Vec<usize> = (0..self.hosts.len()).filter(|host| self.hosts[*host].welcomes()).collect();
+        let shuns = self.clients[client].shuns;
+        let welcomes = |host: &usize| self.hosts[*host].welcomes() && shuns != Some(*host);
+        let hosts: Vec<usize> = (0..self.hosts.len()).filter(welcomes).collect();
         let host = match (&*hosts, self.clients[client].home) {
             ([], _) => return false,
             (hosts, Some(home)) if hosts.contains(&home) => home,
@@ -276,6 +285,7 @@ impl World {
     /// Writes down who has begun to lead what.
     fn look_at_leaders(&mut self) {
         let leads = self.ether.as_ref().map(|ether| ether.leads()).unwrap_or_default();
+        self.whims.saw(&leads);
         if let Err(error) = self.known.look(leads, &self.hosts, &mut self.recorder) {
             self.failures.push(error.to_string());
         }
