@@ -212,7 +212,7 @@ pub(crate) fn free_port() -> io::Result<u16> {
     let span = u32::from(PORTS.end - PORTS.start);
     for _ in 0..span {
         let step =
-            NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id().wrapping_mul(7)) % span;
+            NEXT.fetch_add(1, Ordering::Relaxed).wrapping_add(std::process::id().wrapping_mul(1_009)) % span;
         let port = PORTS.start + step as u16;
         let address = (Ipv4Addr::LOCALHOST, port);
         if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
