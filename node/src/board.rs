@@ -1,9 +1,10 @@
-//! What the threads of a node show each other without being asked: who leads each partition, who listens to QoS 0,
-//! and how many bytes of QoS 0 wait for whom.
+//! What the threads of a node show each other without being asked: who leads each partition, in which term each session
+//! group is, who listens to QoS 0, and how many bytes of QoS 0 wait for whom.
 //!
 //! Everything here is a plain number that one thread writes and others read. What is a moment old does no harm: a
 //! record of QoS 0 carries the term under which it was routed, and whoever has seen a higher one drops it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::route::{Partition, Route};
@@ -57,6 +58,9 @@ pub struct Board {
     /// Some other node may want QoS 0.
     abroad: AtomicBool,
     leads: Box<[AtomicU64]>,
+    /// Terms of the session groups in their order, and how often one has changed.
+    terms: Box<[AtomicU64]>,
+    terms_changed: AtomicU64,
     workers: Box<[OfWorker]>,
     /// Bytes of QoS 0 on their way to the hub.
     hub: AtomicUsize,
@@ -77,6 +81,8 @@ impl Board {
             alone,
             abroad: AtomicBool::new(false),
             leads: route.all_partitions().map(|_| AtomicU64::new(0)).collect(),
+            terms: route.all_session_groups().map(|_| AtomicU64::new(0)).collect(),
+            terms_changed: AtomicU64::new(0),
             workers: (0..workers).map(|_| OfWorker::default()).collect(),
             hub: AtomicUsize::new(0),
         }
@@ -97,6 +103,24 @@ impl Board {
     /// The hub has learned who leads a partition.
     pub fn set_lead(&self, partition: Partition, lead: Lead) {
         self.leads[partition.index()].store(lead.0, Ordering::Release);
+    }
+
+    /// How often the term of a session group has changed.
+    #[inline]
+    pub fn terms_changed(&self) -> u64 {
+        self.terms_changed.load(Ordering::Acquire)
+    }
+
+    /// The terms of the session groups, by their index.
+    pub fn terms(&self) -> Arc<[u64]> {
+        self.terms.iter().map(|term| term.load(Ordering::Acquire)).collect()
+    }
+
+    /// The hub has learned in which term a session group is.
+    pub fn set_term(&self, index: usize, term: u64) {
+        if self.terms[index].swap(term, Ordering::AcqRel) != term {
+            self.terms_changed.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// May another node want QoS 0?

@@ -143,7 +143,8 @@ impl Desk {
     fn gets(&mut self, bytes: &[u8], stamp: u64) -> bool {
         self.board.sent(0, bytes.len());
         let (partition, bytes) = (Partition::new(0), bytes.to_vec().into());
-        self.worker.event(Event::Live(Live { partition, lead: Lead::ALONE, count: 1, bytes, stamp }));
+        let terms = Arc::default();
+        self.worker.event(Event::Live(Live { partition, lead: Lead::ALONE, count: 1, bytes, stamp, terms }));
         self.answer(&[]);
         !self.heard().is_empty()
     }

@@ -1,7 +1,7 @@
 //! Who leads which group, and moving leaders: each has a node where it belongs, so that load is spread, and a node
 //! that stops leads nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub(super) struct Leading {
     board: Arc<Board>,
     node: NodeId,
     balanced_at: Duration,
+    /// Groups whose leader is a replica that this node has not heard of yet: it has joined meanwhile.
+    unnamed: BTreeSet<GroupId>,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,8 @@ struct Known {
 impl Leading {
     /// Nothing is known yet. What this `node` learns of partitions is shown on the `board`.
     pub(super) fn new(node: NodeId, board: Arc<Board>) -> Self {
-        Self { roles: BTreeMap::new(), board, node, balanced_at: Duration::ZERO }
+        let (roles, unnamed) = (BTreeMap::new(), BTreeSet::new());
+        Self { roles, board, node, balanced_at: Duration::ZERO, unnamed }
     }
 
     /// Who leads `group`, as far as this node knows.
@@ -81,9 +84,16 @@ impl Leading {
     }
 
     fn set(&mut self, group: GroupId, role: Role, leader: Option<NodeId>, now: Duration) {
+        if leader.is_none() && role.leader.is_some() {
+            self.unnamed.insert(group);
+        } else {
+            self.unnamed.remove(&group);
+        }
         self.roles.insert(group, Known { role, leader, since: now });
         if let Some(partition) = Partition::of_group(group) {
             self.board.set_lead(partition, self.lead(group));
+        } else if group != META {
+            self.board.set_term(Machines::session_index(group), role.term.get());
         }
     }
 }
@@ -119,6 +129,16 @@ impl Hub {
                 self.peers.pulse_soon();
             }
             self.take_up(group);
+        }
+    }
+
+    /// Looks again on which node a leader is that this node could not place when it first heard of it.
+    pub(super) fn name_leaders(&mut self) {
+        for group in self.leading.unnamed.clone() {
+            let Some(role) = self.leading.roles.get(&group).map(|known| known.role) else { continue };
+            if role.leader.and_then(|replica| self.node_of(group, replica)).is_some() {
+                self.role(group, role);
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! and counted, like what finds no room: nobody waits for QoS 0.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_cluster::link::{Frame, Lane};
@@ -60,10 +61,10 @@ impl Hub {
     /// QoS 0 of a worker, which has served the workers of this node itself where this node leads.
     pub(super) fn live(&mut self, live: Live) {
         self.board.arrived_at_hub(live.bytes.len());
-        let Live { partition, lead, count, bytes, stamp } = live;
+        let Live { partition, lead, count, bytes, stamp, terms } = live;
         if lead.is_here() {
-            self.spread_abroad(&word::Live { stamp, ..word::Live::new(partition, lead, count, bytes) });
-            return;
+            let live = word::Live::new(partition, lead, count, bytes);
+            return self.spread_abroad(&word::Live { stamp, terms: terms.to_vec(), ..live });
         }
         let group = partition.group();
         if self.leading.lead(group) != lead {
@@ -86,7 +87,7 @@ impl Hub {
             if !live.to_leader {
                 self.spread_here(partition, Lead::elsewhere(live.term), &live);
             } else if self.leading.lead(partition.group()) == lead {
-                let live = word::Live { stamp: self.now(), ..live };
+                let live = word::Live { stamp: self.now(), terms: self.board.terms().to_vec(), ..live };
                 self.spread_here(partition, lead, &live);
                 self.spread_abroad(&live);
             } else {
@@ -98,6 +99,7 @@ impl Hub {
     /// To the workers of this node that listen.
     fn spread_here(&mut self, partition: Partition, lead: Lead, live: &word::Live) {
         let word::Live { count, stamp, .. } = *live;
+        let terms: Arc<[u64]> = live.terms.as_slice().into();
         for (worker, post) in (0u32..).zip(&mut self.workers) {
             if !self.board.listens(worker) {
                 continue;
@@ -108,7 +110,8 @@ impl Hub {
             }
             let bytes = live.records.clone();
             self.board.sent(worker, bytes.len());
-            post.events.push(Event::Live(Live { partition, lead, count, bytes, stamp }));
+            let terms = Arc::clone(&terms);
+            post.events.push(Event::Live(Live { partition, lead, count, bytes, stamp, terms }));
         }
     }
 

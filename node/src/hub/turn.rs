@@ -117,6 +117,7 @@ impl Hub {
         self.pulse();
         self.place();
         self.raise_level();
+        self.name_leaders();
         self.balance();
         self.give_up_owners();
         self.settle()?;

@@ -141,6 +141,9 @@ pub(super) struct Live {
     /// Group time at which they were routed, ms; 0 on their way to the leader.
     #[prost(uint64, tag = "6")]
     pub(super) stamp: u64,
+    /// Terms of the session groups as the router knows them; none on their way to it.
+    #[prost(uint64, repeated, tag = "7")]
+    pub(super) terms: Vec<u64>,
 }
 
 /// Changes of what the sender's sessions listen to: first the additions, then the removals.
@@ -202,7 +205,7 @@ impl Live {
     /// From the leader.
     pub(super) fn new(partition: Partition, lead: Lead, count: u32, records: Bytes) -> Self {
         let (partition, term) = (u32::from(partition.get()), lead.term());
-        Self { partition, term, count, records, to_leader: false, stamp: 0 }
+        Self { partition, term, count, records, to_leader: false, stamp: 0, terms: Vec::new() }
     }
 }
 

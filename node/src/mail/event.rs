@@ -163,6 +163,9 @@ pub struct Live {
     pub bytes: Bytes,
     /// Group time at which they were routed, ms.
     pub stamp: u64,
+    /// Terms of the session groups as their router knows them: who leads in that very term dispatches them to shared
+    /// subscriptions. None on the way to the router, and in a cluster of one.
+    pub terms: Arc<[u64]>,
 }
 
 /// Retained messages of one partition walk.

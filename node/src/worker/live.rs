@@ -8,8 +8,12 @@
 //! leaders change: a term has one leader, one way leads to and from it, and whoever has routed or seen records of a
 //! higher term drops those of a lower one.
 //!
+//! Invariant: of the dispatchers of a shared subscription only the one gives a record whose term its router names.
+//!
 //! Invariant: a session that was on another node before gets nothing twice: what was routed before it came here was
 //! for it there, however late it arrives here.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -78,6 +82,12 @@ impl Worker {
     }
 
     fn spread(&mut self, record: &Record<'_>, partition: Partition, lead: Lead) {
+        if lead != Lead::ALONE && self.terms_seen != self.place.board.terms_changed() {
+            // What is collected was dispatched by the terms of before.
+            self.settle_live();
+            self.terms_seen = self.place.board.terms_changed();
+            self.shares.routed = self.place.board.terms();
+        }
         if self.others_listen() {
             self.collect(record, partition, lead);
         }
@@ -125,9 +135,10 @@ impl Worker {
             return;
         }
         let bytes = Bytes::from(std::mem::take(&mut lane.bytes));
-        let live = Live { partition, lead: lane.lead, count, bytes, stamp: self.now.wall };
+        let here = lane.lead.is_here();
+        let terms = if here { Arc::clone(&self.shares.routed) } else { Arc::default() };
+        let live = Live { partition, lead: lane.lead, count, bytes, stamp: self.now.wall, terms };
         let board = &self.place.board;
-        let here = live.lead.is_here();
         for worker in 0..if here { self.place.workers } else { 0 } {
             if worker != self.place.worker && board.listens(worker) {
                 board.sent(worker, live.bytes.len());
@@ -151,6 +162,7 @@ impl Worker {
             return self.counters.dropped_some(Dropped::LeaderMoved, live.count);
         }
         lane.seen = live.lead.term();
+        let own = std::mem::replace(&mut self.shares.routed, Arc::clone(&live.terms));
         let mut rest = &live.bytes[..];
         // Another node's bytes may be anything.
         while let Some((record, more)) = Record::decode(rest) {
@@ -159,5 +171,6 @@ impl Worker {
                 self.deliver(&record, expiry, Origin::Live { stamp: live.stamp });
             }
         }
+        self.shares.routed = own;
     }
 }

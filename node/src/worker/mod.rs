@@ -107,6 +107,8 @@ pub struct Worker {
     /// QoS 0 for others, by partition; a cluster of one has a single lane.
     lanes: Vec<Lane>,
     touched_lanes: Vec<Partition>,
+    /// How often the term of a session group had changed when they were looked at.
+    terms_seen: u64,
     wheel: Wheel,
     /// Connections with something to write.
     dirty: Vec<u32>,
@@ -176,6 +178,7 @@ impl Worker {
             tails: Tails::new(partitions),
             lanes,
             touched_lanes: Vec::new(),
+            terms_seen: u64::MAX,
             shares: Shares::new(place.route.session_groups()),
             place,
             settings,

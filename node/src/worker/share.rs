@@ -57,6 +57,8 @@ pub(super) struct Shares {
     registering: BTreeSet<(ConnectionKey, Arc<str>)>,
     /// Connections that were assigned what has not arrived here yet.
     awaiting: Vec<u32>,
+    /// Terms of the session groups as the router of what is delivered now knows them; none in a cluster of one.
+    pub(super) routed: Arc<[u64]>,
 }
 
 /// What this worker is for the shared subscriptions of a session group.
@@ -158,6 +160,7 @@ impl Shares {
             dispatchers: vec![Dispatcher::default(); groups],
             registering: BTreeSet::new(),
             awaiting: Vec::new(),
+            routed: Arc::default(),
         }
     }
 

@@ -50,7 +50,15 @@ pub(in super::super) fn records(topics: &[&str]) -> word::Live {
         Record { qos: Qos::AtMostOnce, ..Record::sample(topic, b"x") }.encode(&mut bytes);
     }
     let count = u32::try_from(topics.len()).expect("few");
-    word::Live { partition: 4, term: 7, count, records: bytes.into(), to_leader: true, stamp: 0 }
+    word::Live {
+        partition: 4,
+        term: 7,
+        count,
+        records: bytes.into(),
+        to_leader: true,
+        stamp: 0,
+        terms: vec![],
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use holdfast_codec::Qos;
 
-use super::{Bound, Holder, Member, Place, Share, Told};
+use super::{Bound, Holder, Member, Place, Share, Told, row};
 use crate::config::Fault;
 use crate::mail::{
     Assign, Assigned, ConnectionKey, Event, Request, ShareAssign, ShareJoined, ShareSettled, ShareWord,
@@ -24,6 +24,10 @@ impl Worker {
         let Some(Some(share)) = self.shares.shares.get_mut(at) else { return };
         match origin {
             Origin::Live { stamp } => {
+                let routed = self.shares.routed.get(row(share.group));
+                if routed.is_some_and(|term| *term != share.term) {
+                    return self.counters.dropped(Dropped::LeaderMoved);
+                }
                 let count = share.members.len();
                 if count == 0 || share.since.is_after(stamp, self.now) {
                     return self.counters.dropped(Dropped::Disconnected);

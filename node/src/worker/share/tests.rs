@@ -137,7 +137,14 @@ fn qos_0_that_was_routed_before_a_dispatcher_began_is_not_given_by_it() {
         Record { qos: Qos::AtMostOnce, ..Record::sample("a", b"x") }.encode(&mut bytes);
         desk.board.sent(0, bytes.len());
         let (partition, bytes) = (Partition::new(0), bytes.into());
-        desk.worker.event(Event::Live(Live { partition, lead: Lead::ALONE, count: 1, bytes, stamp }));
+        desk.worker.event(Event::Live(Live {
+            partition,
+            lead: Lead::ALONE,
+            count: 1,
+            bytes,
+            stamp,
+            terms: Arc::default(),
+        }));
         let (_, told) = desk.flush();
         told.iter().any(|event| matches!(event, Event::Assign(_)))
     };
