@@ -3,6 +3,7 @@
 //!
 //! Asking again is harmless: a node is known by the UUID of its directory, which is on its disk before it asks.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -137,7 +138,8 @@ pub struct Applicant {
     seeds: Vec<String>,
     dir: PathBuf,
     next: usize,
-    asked: Option<u64>,
+    /// Questions without an answer.
+    asked: BTreeSet<u64>,
     ask_at: u64,
     say_at: Option<u64>,
     /// The last word that was no yes.
@@ -158,7 +160,17 @@ impl Applicant {
         write_asked(&dir, &request.uuid)?;
         let next = seeds.iter().position(|seed| seed == through).unwrap_or_default();
         let heard = "no answer yet".to_owned();
-        Ok(Self { cluster_id, request, seeds, dir, next, asked: None, ask_at: 0, say_at: None, heard })
+        Ok(Self {
+            cluster_id,
+            request,
+            seeds,
+            dir,
+            next,
+            asked: BTreeSet::new(),
+            ask_at: 0,
+            say_at: None,
+            heard,
+        })
     }
 
     /// Lets time pass, to be called some ten times a second until it gives what is on disk then: the node belongs
@@ -176,7 +188,7 @@ impl Applicant {
         link.take(&mut incoming);
         for one in incoming {
             let Incoming::Answer { token, answer } = one else { continue };
-            if self.asked == Some(token)
+            if self.asked.remove(&token)
                 && let Some(joined) = self.answered(answer)?
             {
                 return self.join(joined).map(Some);
@@ -184,8 +196,12 @@ impl Applicant {
         }
         if now_ms >= self.ask_at {
             self.ask_at = now_ms + ASK_EVERY_MS;
+            if !self.asked.is_empty() {
+                // Whoever says nothing, frozen or gone, must not be the only one that is asked.
+                self.next += 1;
+            }
             let seed = self.seeds[self.next % self.seeds.len()].clone();
-            self.asked = Some(link.ask(seed, Frame::App(self.request.encode())));
+            self.asked.insert(link.ask(seed, Frame::App(self.request.encode())));
         }
         let say_at = *self.say_at.get_or_insert(now_ms + SAY_EVERY_MS);
         if now_ms >= say_at {
