@@ -138,8 +138,9 @@ pub struct Applicant {
     seeds: Vec<String>,
     dir: PathBuf,
     next: usize,
-    /// Questions without an answer.
+    /// Questions without an answer, and the last one that was asked.
     asked: BTreeSet<u64>,
+    last: Option<u64>,
     ask_at: u64,
     say_at: Option<u64>,
     /// The last word that was no yes.
@@ -167,6 +168,7 @@ impl Applicant {
             dir,
             next,
             asked: BTreeSet::new(),
+            last: None,
             ask_at: 0,
             say_at: None,
             heard,
@@ -188,20 +190,14 @@ impl Applicant {
         link.take(&mut incoming);
         for one in incoming {
             let Incoming::Answer { token, answer } = one else { continue };
-            if self.asked.remove(&token)
-                && let Some(joined) = self.answered(answer)?
-            {
+            if let Some(joined) = self.hears(token, answer)? {
                 return self.join(joined).map(Some);
             }
         }
         if now_ms >= self.ask_at {
             self.ask_at = now_ms + ASK_EVERY_MS;
-            if !self.asked.is_empty() {
-                // Whoever says nothing, frozen or gone, must not be the only one that is asked.
-                self.next += 1;
-            }
-            let seed = self.seeds[self.next % self.seeds.len()].clone();
-            self.asked.insert(link.ask(seed, Frame::App(self.request.encode())));
+            let seed = self.turn().to_owned();
+            self.asks(link.ask(seed, Frame::App(self.request.encode())));
         }
         let say_at = *self.say_at.get_or_insert(now_ms + SAY_EVERY_MS);
         if now_ms >= say_at {
@@ -209,6 +205,32 @@ impl Applicant {
             say(format!("joining cluster {}: {}", self.cluster_id, self.heard));
         }
         Ok(None)
+    }
+
+    /// Whose turn it is to be asked. Whoever says nothing, frozen or gone, must not be the only one.
+    fn turn(&mut self) -> &str {
+        if self.last.is_some_and(|last| self.asked.contains(&last)) {
+            self.next += 1;
+        }
+        &self.seeds[self.next % self.seeds.len()]
+    }
+
+    fn asks(&mut self, token: u64) {
+        self.asked.insert(token);
+        self.last = Some(token);
+    }
+
+    /// An answer, maybe a late one: then others have had their turn since.
+    fn hears(&mut self, token: u64, answer: Result<Frame, String>) -> Result<Option<Joined>, JoinError> {
+        if !self.asked.remove(&token) {
+            return Ok(None);
+        }
+        let next = self.next;
+        let joined = self.answered(answer)?;
+        if self.last != Some(token) {
+            self.next = next;
+        }
+        Ok(joined)
     }
 
     fn answered(&mut self, answer: Result<Frame, String>) -> Result<Option<Joined>, JoinError> {
@@ -296,6 +318,32 @@ mod tests {
         assert_eq!(applicant.next, 3);
         let no = applicant.answered(says(Applied::Refused("taken".to_owned()))).expect_err("a refusal");
         assert!(no.to_string().contains("reef") && no.to_string().contains("taken"), "{no}");
+    }
+
+    #[test]
+    fn each_seed_has_its_turn_whoever_says_nothing_or_speaks_late() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let request = JoinRequest::new("kelp".to_owned(), None, "a:9".to_owned());
+        let seeds = ["frozen", "drained", "late", "well"].map(str::to_owned).to_vec();
+        let data = dir.path().join("data");
+        let mut applicant =
+            Applicant::new("reef".to_owned(), request, (seeds, "drained"), data).expect("written");
+        let wait = || Ok(Frame::App(JoinAnswer::new(Applied::Wait("wait".to_owned())).encode()));
+        let (mut asked, mut late) = (Vec::new(), None);
+        for token in 0..8 {
+            asked.push(applicant.turn().to_owned());
+            applicant.asks(token);
+            if let Some(late) = late.take() {
+                applicant.hears(late, wait()).expect("no refusal");
+            }
+            match asked.last().map(String::as_str) {
+                Some("drained" | "well") => drop(applicant.hears(token, wait()).expect("no refusal")),
+                Some("late") => late = Some(token),
+                _ => {}
+            }
+        }
+        assert_eq!(asked, ["drained", "late", "well", "frozen", "drained", "late", "well", "frozen"]);
+        assert_eq!(applicant.asked, BTreeSet::from([3, 7]), "the frozen one has not answered");
     }
 
     #[test]
