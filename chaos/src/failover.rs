@@ -90,14 +90,8 @@ impl FailoverArgs {
     /// When the cluster does not come back, or this machine cannot run it.
     pub fn run(&self, progress: &mut dyn Write) -> io::Result<Felt> {
         let mut seed = Seed::new(self.seed);
-        let plan = Plan {
-            binary: std::fs::canonicalize(&self.holdfast)?,
-            nodes: usize::from(self.nodes),
-            spares: 0,
-            directory: self.dir.clone(),
-            environment: Vec::new(),
-            proxied: false,
-        };
+        let binary = std::fs::canonicalize(&self.holdfast)?;
+        let plan = Plan { directory: self.dir.clone(), ..Plan::new(binary, usize::from(self.nodes)) };
         let fleet = Fleet::own(&plan, &mut seed)?;
         let patience = Duration::from_secs(self.patience);
         fleet.settle(patience)?;

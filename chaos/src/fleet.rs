@@ -56,6 +56,14 @@ pub struct Plan {
     pub proxied: bool,
 }
 
+impl Plan {
+    /// So many nodes with their defaults, in the system's temporary directory and without a proxy.
+    pub fn new(binary: PathBuf, nodes: usize) -> Plan {
+        let (directory, environment) = (None, Vec::new());
+        Plan { binary, nodes, spares: 0, directory, environment, proxied: false }
+    }
+}
+
 impl Fleet {
     /// Makes room for the processes, and starts none.
     pub fn own(plan: &Plan, seed: &mut Seed) -> io::Result<Fleet> {

@@ -37,14 +37,7 @@ fn closes(client: &mut Client) -> bool {
 
 #[test]
 fn who_was_taken_over_is_sent_away_also_where_the_leader_is_not_heard() {
-    let plan = Plan {
-        binary: binary::holdfast(),
-        nodes: 3,
-        spares: 0,
-        directory: None,
-        environment: Vec::new(),
-        proxied: true,
-    };
+    let plan = Plan { proxied: true, ..Plan::new(binary::holdfast(), 3) };
     let fleet = Fleet::own(&plan, &mut Seed::new(1)).expect("room for three nodes");
     fleet.settle(PATIENCE).expect("they serve");
     let proxy = fleet.proxy().expect("it was asked for");

@@ -25,14 +25,7 @@ fn three_nodes_in_a_storm_keep_every_promise() {
 }
 
 fn rage(seed: u64) {
-    let plan = Plan {
-        binary: binary::holdfast(),
-        nodes: 3,
-        spares: 0,
-        directory: None,
-        environment: Vec::new(),
-        proxied: true,
-    };
+    let plan = Plan { proxied: true, ..Plan::new(binary::holdfast(), 3) };
     let fleet = Fleet::own(&plan, &mut Seed::new(!seed)).expect("there is room for three nodes");
     let mut storm = Storm::new(fleet, seed, &FAULTS.map(str::to_owned)).expect("the faults are known");
     storm.duration = Duration::from_secs(number("STORM_SECONDS").unwrap_or(20));

@@ -1,4 +1,4 @@
-//! How fast old entries are read for followers that catch up.
+//! What may be spent in a tick, and how fast old entries are read for followers that catch up.
 //!
 //! Such a read goes to the disk, in the turn that also serves everybody else. Per tick there is a budget for all groups
 //! with a history together; a group that finds it spent is asked again at the next tick, each in its turn. The budget is
@@ -6,8 +6,7 @@
 //! up gets there, however much is published. While next to nothing is published nobody is disturbed, and it is large.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use raft::GetEntriesContext;
 
@@ -17,26 +16,52 @@ use crate::id::GroupId;
 /// A node that writes less in a tick has nobody to disturb.
 const QUIET_BYTES: u64 = 4 * 1024;
 
-/// The budget, and the groups that wait for the next one.
+/// Bytes that may be spent until the next tick. The last of them may go over it, and the next tick pays.
 #[derive(Default)]
-pub(crate) struct Pace {
-    left: AtomicI64,
-    waiting: Mutex<VecDeque<(GroupId, GetEntriesContext)>>,
+pub(crate) struct Budget {
+    left: i64,
+}
+
+impl Budget {
+    pub(crate) fn tick(&mut self, bytes_per_tick: u64) {
+        let bytes = i64::try_from(bytes_per_tick).unwrap_or(i64::MAX);
+        self.left = self.left.saturating_add(bytes).min(bytes);
+    }
+
+    /// Whether there is something left.
+    pub(crate) fn is_open(&self) -> bool {
+        self.left > 0
+    }
+
+    pub(crate) fn spend(&mut self, bytes: u64) {
+        self.left = self.left.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+/// The budget, and the groups that wait for the next one. Raft reads through a shared reference, always on the thread
+/// of the engine.
+#[derive(Default)]
+pub(crate) struct Pace(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    budget: Budget,
+    waiting: VecDeque<(GroupId, GetEntriesContext)>,
 }
 
 impl Pace {
-    /// Whether anything may be read; the last read may go over the budget, and the next tick pays.
+    /// Whether anything may be read.
     pub(crate) fn is_open(&self) -> bool {
-        self.left.load(Ordering::Relaxed) > 0
+        self.state().budget.is_open()
     }
 
     pub(crate) fn spend(&self, bytes: u64) {
-        self.left.fetch_sub(signed(bytes), Ordering::Relaxed);
+        self.state().budget.spend(bytes);
     }
 
     /// A group wanted to read and may not.
     pub(crate) fn wait(&self, group: GroupId, context: GetEntriesContext) {
-        let mut waiting = self.waiting.lock().expect("no panic inside");
+        let waiting = &mut self.state().waiting;
         // One at a time: Raft asks for another follower by itself whenever it has something to say to it.
         if waiting.iter().all(|(other, _)| *other != group) {
             waiting.push_back((group, context));
@@ -45,16 +70,15 @@ impl Pace {
 
     /// A tick has passed, in which this node has written `written` bytes: whoever has waited may ask again.
     pub(crate) fn tick(&self, config: &Config, written: u64) -> VecDeque<(GroupId, GetEntriesContext)> {
-        let budget = signed(match written {
+        let mut state = self.state();
+        state.budget.tick(match written {
             ..QUIET_BYTES => config.bulk_bytes_per_tick,
             _ => config.catch_up_bytes_per_tick.max(written.saturating_add(written / 2)),
         });
-        let left = self.left.load(Ordering::Relaxed);
-        self.left.store(left.saturating_add(budget).min(budget), Ordering::Relaxed);
-        std::mem::take(&mut *self.waiting.lock().expect("no panic inside"))
+        std::mem::take(&mut state.waiting)
     }
-}
 
-fn signed(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no panic inside")
+    }
 }

@@ -16,14 +16,7 @@ pub(super) fn measure(
     workload: &Workload,
     (binary, nodes): (&Path, u16),
 ) -> io::Result<Figures> {
-    let plan = Plan {
-        binary: binary.to_owned(),
-        nodes: usize::from(nodes),
-        spares: 0,
-        directory: args.dir.clone(),
-        environment: Vec::new(),
-        proxied: false,
-    };
+    let plan = Plan { directory: args.dir.clone(), ..Plan::new(binary.to_owned(), usize::from(nodes)) };
     let fleet = Fleet::own(&plan, &mut Seed::new(1))?;
     fleet.settle(PATIENCE)?;
     spread(&fleet)?;

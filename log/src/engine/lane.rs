@@ -10,6 +10,7 @@ use crate::bulk::{Body, Bulk};
 use crate::error::LogError;
 use crate::group::Contacts;
 use crate::id::{GroupId, ReplicaId};
+use crate::pace::Budget;
 
 /// Everything that is under way beside Raft.
 #[derive(Default)]
@@ -36,28 +37,6 @@ pub(super) struct Lane {
     pub(super) copies: BTreeMap<GroupId, Copy>,
     /// Damaged entries of groups that are awake.
     pub(super) repairs: Repairs,
-}
-
-/// Bytes that may be spent until the next tick. The last of them may go over it, and the next tick pays.
-#[derive(Default)]
-pub(super) struct Budget {
-    left: i64,
-}
-
-impl Budget {
-    fn tick(&mut self, bytes_per_tick: u64) {
-        let bytes = i64::try_from(bytes_per_tick).unwrap_or(i64::MAX);
-        self.left = self.left.saturating_add(bytes).min(bytes);
-    }
-
-    /// Whether there is something left.
-    pub(super) fn is_open(&self) -> bool {
-        self.left > 0
-    }
-
-    pub(super) fn spend(&mut self, bytes: u64) {
-        self.left = self.left.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
-    }
 }
 
 /// Whom to ask, and when again.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use holdfast_log::NodeId;
 
 use super::Hub;
+use super::depart::Departing;
 use super::fences::Shutting;
 use super::tag::OpTag;
 use super::word;
@@ -19,25 +20,25 @@ use crate::state::session::op::{Confirmed, Kind, WindowOp};
 use crate::state::session::record::{Owner, Window};
 
 /// How long an old owner on another node may take to let go.
-const LET_GO_MAX: Duration = Duration::from_millis(500);
+pub(super) const LET_GO_MAX: Duration = Duration::from_millis(500);
 
 /// A committed CONNECT that waits.
 #[derive(Debug)]
 pub(super) struct Attaching {
     from: From,
     attached: Box<Attached>,
-    hold: Hold,
+    pub(super) hold: Hold,
     /// An owner before the old one was here too and has not let go yet. It will, as it is told once all that is under
     /// way from here is settled.
-    leaving: bool,
+    pub(super) leaving: bool,
     /// The old owner: nobody else hands anything over.
-    owner: Option<Owner>,
+    pub(super) owner: Option<Owner>,
     /// The window of an old owner that closed by itself meanwhile.
-    handed: Option<Window>,
+    pub(super) handed: Option<Window>,
     /// Epoch of the old owner on another node, once it has said that it let go: sooner than its session group.
     pub(super) let_go: Option<u64>,
     /// Epoch of the old owner that is waited for.
-    awaited: u64,
+    pub(super) awaited: u64,
     pub(super) shutting: Shutting,
 }
 
@@ -56,7 +57,7 @@ impl Attaching {
 
 /// What a CONNECT waits for from the old owner.
 #[derive(Debug)]
-enum Hold {
+pub(super) enum Hold {
     /// Nothing, or nothing more.
     Nothing,
     /// A connection of this boot, which was told to let go and always says when it has.
@@ -65,27 +66,6 @@ enum Hold {
     There(Duration),
     /// What was handed over is not committed yet.
     Committing(Window),
-}
-
-/// A session that left for another node.
-#[derive(Debug)]
-pub(super) struct Departing {
-    to: NodeId,
-    epoch: u64,
-    /// A connection here was told to close, and will say when it has let go.
-    here: bool,
-    /// Whoever hands the window over, and its epoch. None where that is done.
-    owner: Option<Owner>,
-    awaited: u64,
-    /// Epoch of the CONNECT here that waited for an owner on another node: what is handed to that one counts, and
-    /// nothing that comes late from before.
-    waited: Option<u64>,
-    /// The window of a connection that closed by itself meanwhile, or of one that has let go.
-    handed: Option<Window>,
-    /// Its connection has let go, which a worker says once nothing that it published is under way: the window.
-    gone: Option<Option<Window>>,
-    /// The new owner waits no longer.
-    deadline: Duration,
 }
 
 impl Hub {
@@ -124,7 +104,7 @@ impl Hub {
     }
 
     /// A CONNECT lost its session before it had it: nothing of it is under way.
-    fn supersede(&mut self, waiting: &Attaching) {
+    pub(super) fn supersede(&mut self, waiting: &Attaching) {
         let superseded = Event::Superseded(waiting.from.connection);
         self.post(waiting.from.worker).events.push(superseded);
         let core = &waiting.attached.record.core;
@@ -144,47 +124,6 @@ impl Hub {
                 attaching.hold = Hold::There(self.clock.monotonic() + LET_GO_MAX);
             }
         }
-    }
-
-    /// A CONNECT of any node is committed, and its old owner may be here.
-    pub(super) fn taken_over(&mut self, to: u64, attached: &Attached) {
-        let (Some(owner), to) = (attached.previous, NodeId::new(to)) else { return };
-        if to == self.node || (owner.node, owner.boot) != (self.node.get(), self.boot) {
-            return;
-        }
-        let client_id = attached.record.core.client_id.clone();
-        let epoch = attached.record.core.epoch;
-        let (here, awaited) = (false, attached.previous_epoch);
-        let (owner, deadline) = (Some(owner), self.clock.monotonic() + LET_GO_MAX);
-        let mut departing =
-            Departing { to, epoch, here, owner, awaited, waited: None, handed: None, gone: None, deadline };
-        match self.attaching.remove(&client_id) {
-            // It never had the session: what it waited for is the next owner's to wait for.
-            Some(waiting) => {
-                self.supersede(&waiting);
-                let Attaching { leaving, owner, awaited, handed, .. } = waiting;
-                departing.here = leaving || matches!(waiting.hold, Hold::Here);
-                let waited = waiting.attached.record.core.epoch;
-                departing.waited = matches!(waiting.hold, Hold::There(_)).then_some(waited);
-                (departing.owner, departing.awaited, departing.handed) = (owner, awaited, handed);
-                let done = match waiting.hold {
-                    Hold::Here | Hold::There(_) => false,
-                    Hold::Nothing => true,
-                    Hold::Committing(window) => {
-                        departing.handed = Some(window);
-                        true
-                    }
-                };
-                if done {
-                    departing.owner = None;
-                    departing.gone = (!leaving).then(|| departing.handed.take());
-                }
-            }
-            None => {
-                departing.here = owner.is_some_and(|owner| self.fence(owner, &client_id, true));
-            }
-        }
-        self.departing.insert(client_id, departing);
     }
 
     /// Tells a connection of this boot to close. `false`: it is none, so nobody will answer.
@@ -312,17 +251,6 @@ impl Hub {
                 waiting.hold = Hold::Nothing;
             }
             self.answer(&client_id);
-        }
-    }
-
-    /// Tells the new owners elsewhere of the sessions that have left.
-    pub(super) fn send_departed(&mut self) {
-        let gone = |_: &String, departing: &mut Departing| departing.gone.is_some();
-        let departed: Vec<_> = self.departing.extract_if(.., gone).collect();
-        for (client_id, Departing { to, epoch, gone, .. }) in departed {
-            let released = word::Released { client_id, epoch, window: gone.flatten() };
-            // Unheard, the new owner gives up waiting.
-            let _ = self.say(to, word::Kind::Released(released));
         }
     }
 

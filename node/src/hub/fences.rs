@@ -7,19 +7,14 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
-use holdfast_log::Body;
-use prost::Message as _;
-
 use super::Hub;
+use super::outbox::FORGOTTEN_MAX;
 use super::tag::{Fenced, Tag};
 use crate::config::Fault;
 use crate::record::{Fence, low_epoch};
 use crate::route::{Partition, hash};
-use crate::state::partition::{Boot, Command, CommandKind, Ended, Forget};
+use crate::state::partition::{Boot, Ended};
 
-/// Fences of one entry, at most.
-const FENCED_MAX: usize = 2_048;
 /// No session is of this incarnation, so no token goes with such a fence.
 const NO_INCARNATION: u64 = 0;
 
@@ -80,7 +75,7 @@ impl Hub {
         for partition in self.route.all_partitions() {
             let there = &self.machines.partitions[partition.index()];
             let open = owners.iter().filter(|(boot, of)| !there.shuts_out(publisher, *boot, low_epoch(*of)));
-            let fences: Vec<Boot> = open.map(|(boot, _)| Boot { node: boot.node, boot: boot.boot }).collect();
+            let fences: Vec<Boot> = open.map(|(boot, _)| Boot::from(*boot)).collect();
             if !fences.is_empty() {
                 let fenced = Fenced { client_id: client_id.to_owned(), epoch };
                 let ended = Ended { incarnation: NO_INCARNATION, publisher, epoch: low_epoch(epoch), fences };
@@ -95,11 +90,9 @@ impl Hub {
     pub(super) fn propose_fences(&mut self) -> bool {
         let all = std::mem::take(&mut self.fencing);
         for (partition, fencing) in &all {
-            for fencing in fencing.chunks(FENCED_MAX) {
+            for fencing in fencing.chunks(FORGOTTEN_MAX) {
                 let (fenced, sessions) = fencing.iter().cloned().unzip();
-                let kind = Some(CommandKind::Forget(Forget { sessions }));
-                let body = Body::Command(Bytes::from(Command { kind }.encode_to_vec()));
-                self.proposals.push(partition.group(), body, Tag::Fences(fenced));
+                self.propose_forget(*partition, sessions, Tag::Fences(fenced));
             }
         }
         !all.is_empty()

@@ -18,8 +18,8 @@ use crate::state::partition::{Boot, Command, CommandKind, Ended, Forget};
 use crate::state::session::op::{Kind, OutboxDone, ShareLeave};
 use crate::state::session::outbox::{Entry, ForgetTokens, Task};
 
-/// Sessions whose tokens go with one entry, at most.
-const FORGOTTEN_MAX: usize = 2_048;
+/// Sessions that one entry tells a partition of, at most.
+pub(super) const FORGOTTEN_MAX: usize = 2_048;
 
 impl Hub {
     /// Starts what is new in the outbox of a session group that this node leads.
@@ -75,12 +75,16 @@ impl Hub {
         for (partition, ended) in forgets {
             for ended in ended.chunks(FORGOTTEN_MAX) {
                 let (numbers, sessions) = ended.iter().cloned().unzip();
-                let kind = Some(CommandKind::Forget(Forget { sessions }));
-                let body = Body::Command(Bytes::from(Command { kind }.encode_to_vec()));
-                let partition = self.partition(partition);
-                self.proposals.push(partition.group(), body, Tag::Outbox(group, numbers));
+                self.propose_forget(self.partition(partition), sessions, Tag::Outbox(group, numbers));
             }
         }
+    }
+
+    /// Tells a partition of sessions that have ended, or of owners that have lost them.
+    pub(super) fn propose_forget(&mut self, partition: Partition, sessions: Vec<Ended>, tag: Tag) {
+        let kind = Some(CommandKind::Forget(Forget { sessions }));
+        let body = Body::Command(Bytes::from(Command { kind }.encode_to_vec()));
+        self.proposals.push(partition.group(), body, tag);
     }
 
     fn partition(&self, number: u32) -> Partition {
@@ -92,7 +96,7 @@ impl Hub {
     fn ended(&self, group: GroupId, client_id: &str, task: &ForgetTokens) -> Ended {
         let there = &self.machines.partitions[self.partition(task.partition).index()];
         let closed = self.machines.sessions_of(group).closed().filter(|boot| !there.is_closed(*boot));
-        let fences = closed.map(|boot| Boot { node: boot.node, boot: boot.boot }).collect();
+        let fences = closed.map(Boot::from).collect();
         Ended {
             incarnation: task.incarnation,
             publisher: hash(client_id.as_bytes()),

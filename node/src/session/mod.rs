@@ -9,11 +9,13 @@ mod alias;
 #[cfg(test)]
 mod tests;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use holdfast_codec::{Qos, SubscribeOptions, Version};
 use holdfast_log::GroupId;
 
+use crate::route::Partition;
 use crate::state::session::record::Position;
 pub use alias::{AliasesIn, AliasesOut};
 pub use fencing::Fencing;
@@ -96,6 +98,11 @@ impl Session {
     /// stay committed even if it now ends with its connection.
     pub fn durable(&self) -> bool {
         self.expiry > 0 || self.resumed
+    }
+
+    /// The fences that a record for this partition carries, if any.
+    pub fn carried(&self, partition: Partition) -> Option<Rc<[[u8; 16]]>> {
+        self.fencing.as_ref().and_then(|fencing| fencing.carried(partition))
     }
 
     /// The place of a subscription with exactly this filter.

@@ -99,12 +99,13 @@ impl Worker {
 
     fn stop(&mut self) {
         self.stopping = true;
-        self.close_all(ReasonCode::ServerShuttingDown);
+        self.close_those(|_| true, ReasonCode::ServerShuttingDown);
     }
 
-    fn close_all(&mut self, reason: ReasonCode) {
+    fn close_those(&mut self, which: impl Fn(&Conn) -> bool, reason: ReasonCode) {
+        let keys = self.conns.iter().filter(|(_, conn)| which(conn));
         let keys: Vec<ConnectionKey> =
-            self.conns.iter().map(|(slot, conn)| conn.key(u32::try_from(slot).expect("few"))).collect();
+            keys.map(|(slot, conn)| conn.key(u32::try_from(slot).expect("few"))).collect();
         for key in keys {
             self.close(key, Close::Ours(reason));
         }
@@ -113,12 +114,7 @@ impl Worker {
     /// Another node may have taken over what this one has not heard of.
     fn group_lost(&mut self, group: GroupId) {
         let of = |conn: &Conn| matches!(&conn.phase, Phase::Open(session) if session.group == group);
-        let keys = self.conns.iter().filter(|(_, conn)| of(conn));
-        let keys: Vec<ConnectionKey> =
-            keys.map(|(slot, conn)| conn.key(u32::try_from(slot).expect("few"))).collect();
-        for key in keys {
-            self.close(key, Close::Ours(ReasonCode::UseAnotherServer));
-        }
+        self.close_those(of, ReasonCode::UseAnotherServer);
     }
 
     /// The node serves under another boot, or under none: what was under way is answered by nobody.
@@ -126,7 +122,7 @@ impl Worker {
         if self.place.boot == boot {
             return;
         }
-        self.close_all(ReasonCode::UseAnotherServer);
+        self.close_those(|_| true, ReasonCode::UseAnotherServer);
         self.place.boot = boot;
         for batch in &mut self.batches {
             let waiting = std::mem::take(&mut batch.waiting);

@@ -36,9 +36,7 @@ impl Worker {
         match session.inbound.arrives(id, message, dup) {
             Arrival::UnderWay => {}
             Arrival::Refused => {
-                let number = session.inbound.push(id, Ack::PubRec);
-                session.inbound.settle(number, ReasonCode::QuotaExceeded);
-                self.acknowledge(key);
+                self.settle_at_once(key, packet_id, Ack::PubRec, ReasonCode::QuotaExceeded);
             }
             Arrival::Stored => {
                 let version = session.version;
@@ -52,7 +50,7 @@ impl Worker {
             Arrival::Propose(token) => {
                 record.token = Some(session.inbound.token(session.incarnation, token));
                 let partition = self.place.route.partition_of_slot(record.slot);
-                let carried = session.fencing.as_ref().and_then(|fencing| fencing.carried(partition));
+                let carried = session.carried(partition);
                 let record = Record { fences: Fences::of(carried.as_deref().unwrap_or_default()), ..record };
                 let mut bytes = Vec::new();
                 record.encode(&mut bytes);

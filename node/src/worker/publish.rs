@@ -6,7 +6,7 @@ use holdfast_codec::{AckKind, PacketId, Publish, Qos, ReasonCode, Version, encod
 
 use super::{Close, Conn, Waiting, Worker};
 use crate::mail::{ConnectionKey, Refused};
-use crate::record::{EntryFlags, Fences, Record};
+use crate::record::{EntryFlags, Fences, Record, low_epoch};
 use crate::route::{Partition, Route};
 use crate::session::{Ack, Held};
 
@@ -38,7 +38,7 @@ impl Worker {
             retain: publish.retain,
             slot: 0,
             publisher: session.publisher,
-            epoch: u32::try_from(session.epoch & 0xffff_ffff).expect("masked"),
+            epoch: low_epoch(session.epoch),
             expiry: publish.properties.message_expiry,
             token: None,
             fences: Fences::default(),
@@ -87,10 +87,22 @@ impl Worker {
         if ack == Ack::PubRec && !reason.is_error() {
             session.inbound.arrives(packet_id.get(), 0, false);
         }
+        self.settle_at_once(key, packet_id, ack, reason);
+        Ok(())
+    }
+
+    /// What goes to no partition is acknowledged in its turn all the same.
+    pub(super) fn settle_at_once(
+        &mut self,
+        key: ConnectionKey,
+        packet_id: PacketId,
+        ack: Ack,
+        reason: ReasonCode,
+    ) {
+        let session = self.conns[key.slot as usize].session().expect("it is open");
         let number = session.inbound.push(packet_id.get(), ack);
         session.inbound.settle(number, reason);
         self.acknowledge(key);
-        Ok(())
     }
 
     /// QoS 0: to the sessions of this worker, and to the workers that listen. Nothing is kept.
@@ -127,7 +139,7 @@ impl Worker {
         record.slot = Route::slot(record.topic);
         let partition = self.place.route.partition_of_slot(record.slot);
         let session = self.conns[key.slot as usize].session().expect("it is open");
-        let carried = session.fencing.as_ref().and_then(|fencing| fencing.carried(partition));
+        let carried = session.carried(partition);
         let fences = carried.is_some();
         let record = Record { fences: Fences::of(carried.as_deref().unwrap_or_default()), ..record };
         if ack == Ack::None {

@@ -128,6 +128,12 @@ pub struct Boot {
     pub boot: u64,
 }
 
+impl From<Fence> for Boot {
+    fn from(Fence { node, boot }: Fence) -> Self {
+        Self { node, boot }
+    }
+}
+
 impl Messages {
     /// Applies the records of an entry that starts at offset `base`.
     pub fn apply(&mut self, base: u64, stamp: u64, payload: &[u8], changes: &mut Changes) {

@@ -88,8 +88,7 @@ impl Sessions {
                 let core = &mut this.session(&op.client_id).core;
                 core.refuse(&op.refused);
                 for intent in &op.intents {
-                    core.intents.retain(|old| old.packet_id != intent.packet_id);
-                    core.refused.retain(|old| old.packet_id != intent.packet_id);
+                    core.release(&[intent.packet_id]);
                     core.intents.push(*intent);
                     core.next_token = core.next_token.max(intent.token + 1);
                     if let Some(partition) = intent.partition
