@@ -4,6 +4,7 @@
 //! same pass has been read, so that what they caused leaves in one write per receiver and one batch per thread.
 
 mod connection;
+mod hear;
 
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
@@ -114,6 +115,7 @@ async fn events(driver: Rc<Driver>) {
         for event in events.drain(..) {
             match event {
                 Event::Accepted(stream, peer) => driver.accept(stream, peer),
+                Event::Hear { connection, by } => driver.hear(connection, by),
                 event => driver.worker.borrow_mut().event(event),
             }
         }

@@ -11,6 +11,8 @@ pub(crate) enum Name {
     Linger,
     /// Writes out what a turn has collected.
     Settle,
+    /// Waits until what a client has sent is read.
+    Hear,
     /// Looks at a worker's clocks.
     Tick,
 }

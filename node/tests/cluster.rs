@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use common::client::{Client, Heard};
 use common::cluster::Cluster;
 use common::wire::{self, Connect, Message};
-use common::{PATIENCE, eventually};
+use common::{PATIENCE, ask, eventually};
 
 const TAKEN_OVER: u8 = 0x8e;
 
@@ -344,6 +344,40 @@ fn the_will_of_a_node_that_dies_is_published_once() {
     watcher.send(&wire::ack(wire::PUBACK, will.id));
     cluster.start(0);
     cluster.wait_well();
+    store(cluster.node(0).mqtt, "wills/end", b"end");
+    assert_eq!(payloads(&watcher.drain_to(b"end")), [""; 0]);
+}
+
+/// A CONNECT with a will and a session that lasts an hour.
+fn willing(id: &str) -> Vec<u8> {
+    let mut body = wire::string("MQTT");
+    body.extend([5, 0x0c, 0x02, 0x58, 5, 0x11, 0, 0, 0x0e, 0x10]);
+    body.extend(wire::string(id));
+    body.push(0);
+    body.extend(wire::string("wills/willing"));
+    body.extend(wire::string(id));
+    wire::packet(0x10, &body)
+}
+
+#[test]
+fn a_disconnect_from_one_node_is_heard_before_the_connect_to_another_that_follows() {
+    let mut cluster = Cluster::three();
+    let mut watcher = cluster.node(0).clean(5, "watcher");
+    watcher.subscribe("wills/#", 1);
+    for turn in 0..60 {
+        let id = format!("haste-{turn}");
+        let mut first = cluster.node(turn % 3).open(5);
+        first.send(&willing(&id));
+        assert_eq!(first.expect(wire::CONNACK).body[1], 0);
+        let there = cluster.node((turn + 1) % 3);
+        eventually("its owner is known there", || {
+            ask(there, &format!("/api/v1/clients/{id}")).starts_with("HTTP/1.1 200")
+        });
+        let mut second = there.open(5);
+        // Normal disconnection, Session Expiry Interval 0.
+        first.send(&[wire::DISCONNECT, 7, 0, 5, 0x11, 0, 0, 0, 0]);
+        assert_eq!(second.connect(Connect::durable(&id)), (false, 0), "{id}");
+    }
     store(cluster.node(0).mqtt, "wills/end", b"end");
     assert_eq!(payloads(&watcher.drain_to(b"end")), [""; 0]);
 }

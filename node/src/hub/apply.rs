@@ -117,7 +117,9 @@ impl Hub {
 
     fn done(&mut self, op: &Kind, outcome: Outcome, tag: OpTag) {
         match (tag, outcome) {
-            (OpTag::Attach(from), Outcome::Attached(attached)) => self.attached(from, attached),
+            (OpTag::Attach { from, waited }, Outcome::Attached(attached)) => {
+                self.attached(from, attached, waited);
+            }
             (OpTag::HandedOver, _) => self.handed_over(op),
             (OpTag::Detach, Outcome::Stale) => self.late_detach(op),
             (OpTag::Reply(From { worker, connection, tag }), outcome) => {

@@ -69,8 +69,8 @@ pub(super) enum Hold {
 }
 
 impl Hub {
-    /// A CONNECT of this node is committed.
-    pub(super) fn attached(&mut self, from: From, attached: Box<Attached>) {
+    /// A CONNECT of this node is committed, for which the old owner was waited already.
+    pub(super) fn attached(&mut self, from: From, attached: Box<Attached>, waited: Duration) {
         let client_id = attached.record.core.client_id.clone();
         let awaited = attached.previous_epoch;
         let leaves = |departing: &Departing| departing.here && departing.gone.is_none();
@@ -92,7 +92,7 @@ impl Hub {
             }
             None => {
                 if let Some(owner) = attaching.attached.previous {
-                    self.await_owner(owner, &client_id, &mut attaching);
+                    self.await_owner(owner, &client_id, &mut attaching, waited);
                 }
             }
         }
@@ -112,7 +112,7 @@ impl Hub {
         self.accept_op(self.route.session_group(&core.client_id), op, OpTag::Quiet);
     }
 
-    fn await_owner(&mut self, owner: Owner, client_id: &str, attaching: &mut Attaching) {
+    fn await_owner(&mut self, owner: Owner, client_id: &str, attaching: &mut Attaching, waited: Duration) {
         if self.fence(owner, client_id, true) {
             attaching.hold = Hold::Here;
         } else if !self.machines.meta.is_closed(owner.node, owner.boot) {
@@ -121,7 +121,7 @@ impl Hub {
                 && self.peers.is_up(NodeId::new(owner.node))
                 && !Fault::SkipFence.is_in(self.fault);
             if there {
-                attaching.hold = Hold::There(self.clock.monotonic() + LET_GO_MAX);
+                attaching.hold = Hold::There(self.clock.monotonic() + LET_GO_MAX - waited);
             }
         }
     }

@@ -21,6 +21,7 @@ use holdfast_cluster::Proposals;
 use holdfast_log::{Body, BootEpoch, GroupId, NodeId, Proposal, Refusal, Sequence, Stamp};
 use prost::Message;
 
+use super::hear::Hearing;
 use super::machine::Machines;
 use super::propose::Pending;
 use super::tag::Tag;
@@ -370,6 +371,7 @@ impl Hub {
         self.pending =
             Pending::new(usize::from(self.route.partitions()), usize::from(self.route.session_groups()));
         self.outbox_sent.fill(0);
+        self.hearing = Hearing::default();
         self.attaching.clear();
         self.departing.clear();
         self.fencing.clear();

@@ -13,6 +13,7 @@ mod query;
 mod keep;
 mod show;
 mod reads;
+mod hear;
 mod attach;
 mod depart;
 mod fences;
@@ -53,6 +54,7 @@ use attach::Attaching;
 use boarding::Boarding;
 use contact::Contact;
 use depart::Departing;
+use hear::Hearing;
 use holdfast_cluster::link::Net;
 use keep::Keeping;
 pub use keep::Limits;
@@ -97,6 +99,7 @@ pub struct Hub {
     clock: Arc<dyn Clock>,
     inbox: Arc<Mailbox<Request>>,
     workers: Vec<Post>,
+    hearing: Hearing,
     attaching: BTreeMap<String, Attaching>,
     departing: BTreeMap<String, Departing>,
     /// Fences that are to be proposed.

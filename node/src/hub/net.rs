@@ -261,6 +261,8 @@ impl Hub {
             Kind::Disconnect(disconnect) => {
                 self.fence(disconnect.owner, &disconnect.client_id, false);
             }
+            Kind::Hear(hear) => self.asked_to_hear(from, hear),
+            Kind::Heard(heard) => self.heard(heard.number),
             Kind::Shared(shared) => {
                 for word in shared.said.into_iter().filter_map(|said| said.word) {
                     self.share_heard(from, word);

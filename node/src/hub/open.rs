@@ -126,12 +126,7 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
     let log = Config { sabotage: Fault::of_log(plan.fault), ..plan.log.clone() };
     let mut opening = Opening::new(Arc::clone(&plan.store), log, plan.seed, specs)?;
     let mut machines = Machines::new(route, node, plan.fault);
-    for group in held.iter().copied() {
-        restore(&mut opening, &mut machines, group)?;
-    }
-    for (partition, next) in route.all_partitions().zip(&mut machines.next) {
-        *next = opening.reader().bounds(partition.group()).map_or(0, |(_, next)| next.get());
-    }
+    restore_all(&mut opening, &mut machines, route, &held)?;
     let mut engine = opening.start(plan.clock.monotonic())?;
     let blank = route.all_groups().filter(|group| !held.contains(group));
     blank.map(|group| placement.blank(group, is_partition(group))).try_for_each(|spec| engine.open(spec))?;
@@ -167,6 +162,7 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
         clock: plan.clock,
         inbox: plan.inbox,
         workers,
+        hearing: super::hear::Hearing::default(),
         attaching: BTreeMap::new(),
         departing: BTreeMap::new(),
         fencing: BTreeMap::new(),
@@ -188,6 +184,21 @@ pub fn open(plan: Plan) -> Result<Opened, OpenError> {
     let serving = hub.boarding.flag();
     let ahead = hub.time.ahead();
     Ok(Opened { boot: hub.boot, hub, ahead, reader, board, serving, route })
+}
+
+fn restore_all(
+    opening: &mut Opening,
+    machines: &mut Machines,
+    route: Route,
+    held: &BTreeSet<GroupId>,
+) -> Result<(), OpenError> {
+    for group in held.iter().copied() {
+        restore(opening, machines, group)?;
+    }
+    for (partition, next) in route.all_partitions().zip(&mut machines.next) {
+        *next = opening.reader().bounds(partition.group()).map_or(0, |(_, next)| next.get());
+    }
+    Ok(())
 }
 
 fn place(node: NodeId, founders: &[Member]) -> Placement {

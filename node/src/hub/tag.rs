@@ -72,7 +72,12 @@ pub(super) enum OpTag {
     /// Answered with its outcome.
     Reply(From),
     /// A CONNECT.
-    Attach(From),
+    Attach {
+        /// Who asks.
+        from: From,
+        /// How long the old owner has said nothing.
+        waited: Duration,
+    },
     /// What the old owner of a session handed over to the new one.
     HandedOver,
     /// The end of a connection, with its last window in case that another owner took over.

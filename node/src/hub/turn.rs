@@ -119,6 +119,7 @@ impl Hub {
         self.raise_level();
         self.name_leaders();
         self.balance();
+        self.give_up_hearing();
         self.give_up_owners();
         self.settle()?;
         self.keep_contact();
@@ -126,6 +127,7 @@ impl Hub {
             self.latencies.commit.record(self.clock.monotonic() - start);
         }
         self.pass_reads();
+        self.send_heard();
         self.send_departed();
         self.pass_calls();
         self.send_shared();
@@ -187,7 +189,7 @@ impl Hub {
                 if self.keeping.full && matches!(op, Kind::Subscribe(_)) {
                     self.refuse_op(from);
                 } else if matches!(op, Kind::Attach(_)) {
-                    self.accept_op(group, op, OpTag::Attach(from));
+                    self.accept_connect(from, group, op);
                 } else {
                     self.accept_op(group, op, OpTag::Reply(from));
                 }
@@ -203,6 +205,7 @@ impl Hub {
             Request::Barrier(from, cover) => self.accept_barrier(from, cover),
             Request::Retained(scan) => self.scan_retained(&scan),
             Request::Released(released) => self.released(*released),
+            Request::Heard { by, open } => self.heard_here(by, open),
             Request::Query(query) => self.query(query),
             Request::Flushed(flushed) => {
                 self.engine.flush_end(flushed.0?);

@@ -18,7 +18,7 @@ const BULK: u8 = 2;
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Word {
     /// Which. `None` is a word of a later version, which is passed over.
-    #[prost(oneof = "Kind", tags = "1, 2, 3, 8, 10, 11, 12")]
+    #[prost(oneof = "Kind", tags = "1, 2, 3, 4, 5, 8, 10, 11, 12")]
     pub(super) kind: Option<Kind>,
 }
 
@@ -34,6 +34,12 @@ pub(super) enum Kind {
     /// An operator wants a connection closed.
     #[prost(message, tag = "3")]
     Disconnect(Disconnect),
+    /// Another connection of a client's is here: what came on this one before is to be read.
+    #[prost(message, tag = "4")]
+    Hear(Hear),
+    /// It is read, and what it led to is committed.
+    #[prost(message, tag = "5")]
+    Heard(Heard),
     /// Records of QoS 0.
     #[prost(message, tag = "10")]
     Lives(Lives),
@@ -110,6 +116,28 @@ pub(super) struct Disconnect {
     /// The connection.
     #[prost(message, required, tag = "2")]
     pub(super) owner: Owner,
+}
+
+/// Read what has come on a connection.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Hear {
+    /// Client Identifier.
+    #[prost(string, tag = "1")]
+    pub(super) client_id: String,
+    /// The connection.
+    #[prost(message, required, tag = "2")]
+    pub(super) owner: Owner,
+    /// Of the question.
+    #[prost(uint64, tag = "3")]
+    pub(super) number: u64,
+}
+
+/// What had come on a connection is read.
+#[derive(Clone, Copy, PartialEq, Eq, prost::Message)]
+pub(super) struct Heard {
+    /// Of the question.
+    #[prost(uint64, tag = "1")]
+    pub(super) number: u64,
 }
 
 /// Records of QoS 0, of several partitions.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use holdfast_log::{Entry, GroupId};
 
-use super::{After, Assign, ConnectionKey, Gather, Refused, ShareGone, ShareMember};
+use super::{After, Asker, Assign, ConnectionKey, Gather, Refused, ShareGone, ShareMember};
 use crate::board::Lead;
 use crate::route::Partition;
 use crate::state::session::op::ShareWindow;
@@ -72,6 +72,13 @@ pub enum Event {
         client_id: String,
         /// The session was taken over, rather than ended by an operator.
         taken_over: bool,
+    },
+    /// Another connection wants the session: what has come on this one is to be read first. Answered by `Heard`.
+    Hear {
+        /// The connection.
+        connection: ConnectionKey,
+        /// Who asks.
+        by: Asker,
     },
     /// Entries read from the log.
     Read(Box<ReadAnswer>),

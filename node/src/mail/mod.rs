@@ -9,7 +9,9 @@ mod mailbox;
 pub use event::{Event, Live, Read, ReadAnswer, RetainedHit, RetainedPage};
 pub use gather::Gather;
 pub use mailbox::{Mailbox, Wake};
-pub use request::{After, Batch, Flushing, From, Refused, Released, Request, RetainedScan, ShareFlush, Want};
+pub use request::{
+    After, Asker, Batch, Flushing, From, Refused, Released, Request, RetainedScan, ShareFlush, Want,
+};
 pub use share::{
     Assign, Assigned, ShareAssign, ShareCall, ShareDone, ShareGone, ShareHeld, ShareJoined, ShareMember,
     ShareSaid, ShareSettled, ShareWord,

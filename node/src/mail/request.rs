@@ -22,6 +22,15 @@ pub struct From {
     pub tag: u64,
 }
 
+/// Who wants to know that what a client sent is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The node.
+    pub node: u64,
+    /// Number of its question.
+    pub number: u64,
+}
+
 /// A request to the hub.
 #[derive(Debug)]
 pub enum Request {
@@ -54,6 +63,13 @@ pub enum Request {
     Retained(Box<RetainedScan>),
     /// The old owner of a session has let go of it.
     Released(Box<Released>),
+    /// What had come for a connection is read, and its end is noted if that was it.
+    Heard {
+        /// Who asked.
+        by: Asker,
+        /// It is open still.
+        open: bool,
+    },
     /// A word about a shared subscription for a node, which may be this one.
     Share {
         /// The node.
@@ -86,6 +102,7 @@ impl Request {
             | Self::Barrier(..)
             | Self::Retained(_)
             | Self::Released(_)
+            | Self::Heard { .. }
             | Self::ShareFlush(_) => true,
         }
     }

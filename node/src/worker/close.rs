@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use holdfast_codec::{Disconnect, ReasonCode, Version};
 
 use super::{Close, Conn, Phase, Worker};
-use crate::mail::{ConnectionKey, Released, Request};
+use crate::mail::{Asker, ConnectionKey, Released, Request};
 use crate::state::session::op::{Detach, Kind, WindowOp};
 use crate::state::session::record::Window;
 
@@ -20,6 +20,8 @@ pub(super) struct Leaving {
     detach: Detach,
     /// Another owner waits to hear that this one has let go.
     awaited: bool,
+    /// Who waits for this end to be noted.
+    asked: Vec<Asker>,
 }
 
 impl Worker {
@@ -73,7 +75,7 @@ impl Worker {
         let held: usize = session.inbound.held.iter().map(|held| held.record.len()).sum();
         let left = session.inbound.unsettled();
         self.outstanding -= held;
-        self.leave(key, Leaving { left, detach, awaited: false });
+        self.leave(key, Leaving { left, detach, awaited: false, asked: Vec::new() });
         if durable {
             let at = self.group_index(key);
             self.durables[at] -= 1;
@@ -109,9 +111,10 @@ impl Worker {
     }
 
     fn left(&mut self, key: ConnectionKey, leaving: Leaving) {
-        let Leaving { detach, awaited, .. } = leaving;
+        let Leaving { detach, awaited, asked, .. } = leaving;
         let (client_id, window) = (detach.client_id.clone(), detach.window.clone());
         self.note(Kind::Detach(detach), &client_id);
+        self.out.requests.extend(asked.into_iter().map(|by| Request::Heard { by, open: false }));
         if awaited {
             self.release(key, client_id, window);
         }
@@ -120,6 +123,16 @@ impl Worker {
     fn note(&mut self, op: Kind, client_id: &str) {
         let group = self.place.route.session_group(client_id);
         self.out.requests.push(Request::Note { group, op: Box::new(op) });
+    }
+
+    /// Somebody will own the session next, and what its client sent before has been read.
+    pub(super) fn hear(&mut self, key: ConnectionKey, by: Asker) {
+        if let Some(leaving) = self.leaving.get_mut(&key) {
+            leaving.asked.push(by);
+            return;
+        }
+        let open = self.conn(key).is_some_and(|conn| !conn.closing());
+        self.out.requests.push(Request::Heard { by, open });
     }
 
     /// Another owner of the session waits: it hears when this one has let go.

@@ -34,6 +34,7 @@ impl Worker {
             Event::Fence { connection, client_id, taken_over } => {
                 self.fence(connection, client_id, taken_over)
             }
+            Event::Hear { connection, by } => self.hear(connection, by),
             Event::Read(answer) => self.read_answer(*answer),
             Event::Live(live) => self.live(&live),
             Event::ShareTenure(group, term) => self.share_tenure(group, term),
