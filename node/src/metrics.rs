@@ -140,8 +140,10 @@ pub struct Levels {
     pub subscriptions: u64,
     /// Retained messages.
     pub retained: u64,
-    /// Messages that durable sessions have still to get.
+    /// Messages behind the cursors of durable sessions.
     pub backlog: u64,
+    /// Messages behind the cursors of shared subscriptions.
+    pub backlog_shared: u64,
     /// Bytes of the data directory.
     pub storage_bytes: u64,
     /// Free bytes of its file system.
@@ -161,13 +163,14 @@ pub fn set_levels(levels: &Levels) {
     };
     part("holdfast_sessions", "state", "connected", levels.sessions_connected);
     part("holdfast_sessions", "state", "disconnected", levels.sessions_disconnected);
+    part("holdfast_backlog_messages", "of", "sessions", levels.backlog);
+    part("holdfast_backlog_messages", "of", "shared_subscriptions", levels.backlog_shared);
     part("holdfast_rocksdb_bytes", "part", "memtable", levels.rocksdb_memtable_bytes);
     part("holdfast_rocksdb_bytes", "part", "table", levels.rocksdb_table_bytes);
     part("holdfast_rocksdb_bytes", "part", "compaction_pending", levels.rocksdb_compaction_bytes);
     let set = |name: &'static str, value: u64| gauge!(name).set(value as f64);
     set("holdfast_subscriptions", levels.subscriptions);
     set("holdfast_retained_messages", levels.retained);
-    set("holdfast_backlog_messages", levels.backlog);
     set("holdfast_storage_bytes", levels.storage_bytes);
     set("holdfast_storage_free_bytes", levels.storage_free_bytes);
 }

@@ -13,6 +13,7 @@ use super::turn::HubError;
 use crate::mail::{Flushing, Request};
 use crate::route::Partition;
 use crate::state::partition::{Command, CommandKind, Purge};
+use crate::state::session::Backlog;
 use crate::state::session::op::{Expire, Kind};
 
 /// Eight times the bytes of messages between two looks at the space, at the most.
@@ -20,6 +21,8 @@ const LOOK_BYTES: u64 = 256 * 1024 * 1024;
 const SECOND: Duration = Duration::from_secs(1);
 /// Computing floors walks all durable sessions.
 const RETENTION_EVERY: Duration = Duration::from_secs(10);
+/// So does counting what they have still to get.
+const BACKLOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Limits of what is kept.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,9 @@ pub(super) struct Keeping {
     pub(super) short: bool,
     /// Bytes used and free, as of the last look.
     pub(super) used: (u64, u64),
+    /// What sessions have still to get, as of the last look.
+    pub(super) backlog: Backlog,
+    backlog_at: Duration,
     deadlines_at: Duration,
     space_at: Duration,
     /// Bytes taken in since the last look at the space.
@@ -66,6 +72,8 @@ impl Keeping {
             full: false,
             short: false,
             used: (0, 0),
+            backlog: Backlog::default(),
+            backlog_at: Duration::ZERO,
             deadlines_at: Duration::ZERO,
             space_at: Duration::ZERO,
             unlooked: 0,
@@ -166,7 +174,18 @@ impl Hub {
             }
         }
         self.keeping.used = (used, usage.free_bytes);
+        self.count_backlog();
         self.show_levels()
+    }
+
+    fn count_backlog(&mut self) {
+        let now = self.clock.monotonic();
+        if now >= self.keeping.backlog_at {
+            self.keeping.backlog_at = now + BACKLOG_EVERY;
+            let Machines { sessions, next, .. } = &self.machines;
+            let backlogs = sessions.iter().map(|sessions| sessions.backlog(self.route, next));
+            self.keeping.backlog = backlogs.fold(Backlog::default(), Backlog::and);
+        }
     }
 
     /// Cuts each partition that is led here where age and bytes say so, but not past what a session needs, unless the

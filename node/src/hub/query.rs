@@ -12,12 +12,11 @@ use crate::admin::{
     Reason, Replica, ReplicaState, Retained, SessionState, Subscription, Time,
 };
 use crate::mail::{Event, Gather};
-use crate::route::Partition;
 use crate::state::meta::{Node as Row, Office};
 use crate::state::partition::Bounds;
+use crate::state::session::Sessions;
 use crate::state::session::op::{Forget, Kind};
 use crate::state::session::record::{NEVER, Record};
-use crate::state::session::{Sessions, position};
 
 /// Topics looked at for one answer at most; a wider walk goes on with the next page.
 const LOOKED_MAX: usize = 65_536;
@@ -178,24 +177,8 @@ impl Hub {
 
     /// How far the committed cursor of a durable session is behind.
     fn lag(&self, record: &Record) -> Vec<Lag> {
-        if !record.core.durable() || record.window.live {
-            return Vec::new();
-        }
-        let route = self.route;
-        let reads = |partition: Partition| {
-            record.subscriptions.iter().find(|subscription| {
-                !subscription.filter.starts_with("$share/")
-                    && route.covers(&subscription.filter).contains(partition)
-            })
-        };
-        let behind = route.all_partitions().filter_map(|partition| {
-            let number = u32::from(partition.get());
-            let start = position(&reads(partition)?.starts, number).unwrap_or(0);
-            let next = position(&record.window.next, number).unwrap_or(start).max(start);
-            let messages = self.machines.next[partition.index()].saturating_sub(next);
-            Some(Lag { partition: number, messages })
-        });
-        behind.collect()
+        let lag = record.lag(self.route, &self.machines.next).into_iter();
+        lag.map(|(partition, messages)| Lag { partition, messages }).collect()
     }
 
     fn disconnect(&mut self, client_id: String, forget: bool, reply: oneshot::Sender<bool>) {

@@ -29,12 +29,13 @@ impl Hub {
             sessions_disconnected: figures.disconnected,
             subscriptions: figures.subscriptions,
             retained: retained as u64,
+            backlog: self.keeping.backlog.sessions,
+            backlog_shared: self.keeping.backlog.shares,
             storage_bytes: self.keeping.used.0,
             storage_free_bytes: self.keeping.used.1,
             rocksdb_memtable_bytes: log.memtable_bytes + state.memtable_bytes,
             rocksdb_table_bytes: log.table_bytes + state.table_bytes,
             rocksdb_compaction_bytes: log.pending_compaction_bytes + state.pending_compaction_bytes,
-            ..Levels::default()
         });
         self.show_standing();
         Ok(())

@@ -63,7 +63,10 @@ pub const METRICS: &[Metric] = &[
     total("holdfast_messages_dropped_total", "Messages that a subscriber did not get, by reason."),
     level("holdfast_subscriptions", "Subscriptions of all sessions."),
     level("holdfast_retained_messages", "Retained messages."),
-    level("holdfast_backlog_messages", "Messages that durable sessions have still to get."),
+    level(
+        "holdfast_backlog_messages",
+        "Messages behind the committed cursors of durable sessions, or of shared subscriptions, whether they match or not.",
+    ),
     seconds("holdfast_append_seconds", "Time to gather one batch for the log from all groups."),
     seconds(
         "holdfast_fsync_seconds",

@@ -1,6 +1,8 @@
 """The HTTP side: health, metrics and the admin API."""
 
 import base64
+import re
+import time
 import urllib.parse
 
 import pytest
@@ -28,6 +30,39 @@ def test_metrics_are_prometheus_text_and_name_no_client(shared, connect, name):
     names = {line.split("{")[0].split(" ")[0] for line in body.splitlines() if line and line[0] != "#"}
     assert names and all(metric.startswith("holdfast_") for metric in names), names
     assert name not in body
+
+
+def backlog(broker, of):
+    text = broker.get("/metrics")[2]
+    return int(re.search(rf'^holdfast_backlog_messages{{of="{of}"}} (\d+)$', text, re.MULTILINE)[1])
+
+
+def wait_for_backlog(broker, expected):
+    """It is counted every few seconds, and cursors are committed by the clock."""
+    until = time.monotonic() + 60
+    while True:
+        found = backlog(broker, "sessions"), backlog(broker, "shared_subscriptions")
+        if found == expected:
+            return
+        assert time.monotonic() < until, found
+        time.sleep(0.5)
+
+
+def test_the_backlog_counts_what_absent_sessions_and_shared_subscriptions_have_still_to_get(own, connect, name):
+    filters = [f"{name}/a", f"$share/g/{name}/a"]
+    clients = [connect(f"{name}-{number}", own, session=True) for number in range(2)]
+    for client, topic in zip(clients, filters):
+        client.subscribe(topic, 1)
+        client.disconnect()
+    publisher = connect(broker=own)
+    for number in range(7):
+        publisher.publish(f"{name}/a", str(number), 1)
+    wait_for_backlog(own, (7, 7))
+    for client in clients:
+        client.connect()
+        client.payloads(7)
+        client.disconnect()
+    wait_for_backlog(own, (0, 0))
 
 
 def test_the_cluster_is_described(shared):

@@ -1,6 +1,7 @@
 //! Session groups: what a session is when no connection holds it.
 
 mod load;
+mod lag;
 mod apply;
 mod share;
 mod past;
@@ -13,5 +14,6 @@ mod key;
 mod tests;
 
 pub use apply::{Attached, Outcome, Sessions};
+pub use lag::Backlog;
 pub use load::{Figures, position};
 pub use share::Membership;
