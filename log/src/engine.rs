@@ -8,6 +8,7 @@ mod history;
 mod take;
 mod give;
 mod lane;
+mod ask;
 
 pub(crate) use asleep::Asleep;
 pub(crate) use upkeep::state_batch;

@@ -218,6 +218,34 @@ fn no_vote_comes_and_no_replica_goes_before_the_copy_is_whole() {
 }
 
 #[test]
+fn a_node_that_says_nothing_holds_up_the_first_copies_and_no_more() {
+    let groups: Vec<(u32, bool)> = (1..=24).map(|number| (number, true)).collect();
+    let mut fleet = Fleet::new(11, 4, 3, &groups);
+    fleet.rounds(600);
+    fleet.quiet = true;
+    fleet.start_all();
+    fleet.rounds(100);
+    // Its replicas are the first ones that are asked.
+    fleet.cut.insert(0);
+    fleet.rounds(100);
+    let mut blank: Vec<GroupId> = groups.iter().map(|(number, _)| GroupId::new(*number)).collect();
+    let mut rounds = 0;
+    while !blank.is_empty() {
+        for group in &blank {
+            // Refused where it is a learner already.
+            let _ = fleet.change(*group, &[Change::AddLearner(id(4), home(3))]);
+        }
+        fleet.round();
+        rounds += 1;
+        let status = |group: &GroupId| fleet.engine(3).status(*group);
+        blank.retain(|group| status(group).is_none_or(|status| status.waiting || !status.history_whole));
+        assert!(rounds < 3_000, "{blank:?} {}", fleet.picture());
+    }
+    // Giving up one silent node takes 40 ticks; group by group it would be more than a thousand.
+    assert!(rounds < 300, "{rounds} rounds");
+}
+
+#[test]
 fn a_power_cut_at_any_step_of_a_replacement_is_survived() {
     for step in 0..40 {
         let mut fleet = fleet(100 + step, step % 2 == 0);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Engine;
-use super::lane::Asking;
+use super::ask::Asking;
 use super::take::Head;
 use crate::bulk::Body;
 use crate::effects::{Effects, Role};

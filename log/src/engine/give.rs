@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use bytes::{Bytes, BytesMut};
 
 use super::Engine;
+use super::ask::GIVE_UP_TICKS;
 use super::lane::{TRANSFERS_MAX, WINDOW};
 use crate::bulk::Body;
 use crate::error::LogError;
@@ -76,6 +77,7 @@ impl Engine {
             return Ok(());
         }
         let Some(outgoing) = self.lane.outgoing.get_mut(&group) else {
+            self.drop_left()?;
             if self.lane.outgoing.len() < TRANSFERS_MAX {
                 let cursor = key::derived::range(group).0;
                 self.lane.outgoing.insert(group, Outgoing { cursor, ..Outgoing::default() });
@@ -184,6 +186,20 @@ impl Engine {
 
     pub(super) fn tick_outgoing(&mut self) {
         self.lane.outgoing.values_mut().for_each(|outgoing| outgoing.idle += 1);
+    }
+
+    /// Forgets a snapshot whose asker has turned to another peer, where it stands in the way.
+    fn drop_left(&mut self) -> Result<(), StoreError> {
+        let left = |(group, outgoing): (&GroupId, &Outgoing)| {
+            (outgoing.idle > GIVE_UP_TICKS && !outgoing.is_open()).then_some(*group)
+        };
+        if self.lane.outgoing.len() < TRANSFERS_MAX {
+            return Ok(());
+        }
+        match self.lane.outgoing.iter().find_map(left) {
+            Some(group) => self.drop_outgoing(group),
+            None => Ok(()),
+        }
     }
 
     /// Forgets the snapshots that nobody has asked for in a while.

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::Engine;
+use super::ask::Asking;
 use super::asleep::Stage;
-use super::lane::{Asking, TRANSFERS_MAX};
+use super::lane::{Lane, TRANSFERS_MAX};
 use crate::bulk::Body;
 use crate::error::LogError;
 use crate::id::{GroupId, Index, Term};
@@ -91,9 +92,13 @@ impl Engine {
         let mut order: Vec<_> = self.lane.copies.keys().map(|group| (*group <= last, *group)).collect();
         order.sort_unstable();
         for (_, group) in order.into_iter().take(TRANSFERS_MAX) {
-            let copy = self.lane.copies.get_mut(&group).expect("it was just seen");
+            let contacts = self.contacts(group);
+            let Lane { copies, silent, last_copy, .. } = &mut self.lane;
+            let copy = copies.get_mut(&group).expect("it was just seen");
+            let peer = copy.asking.peer(&contacts);
             if copy.asking.gives_up() {
-                self.lane.last_copy = group;
+                silent.add(&contacts, peer);
+                *last_copy = group;
             }
             if copy.asking.tick() {
                 asks.push((group, None));
@@ -142,10 +147,13 @@ impl Engine {
     }
 
     fn ask_history(&mut self, group: GroupId) {
-        let copy = &self.lane.copies[&group];
+        let contacts = self.contacts(group);
+        let Lane { copies, silent, .. } = &mut self.lane;
+        let copy = copies.get_mut(&group).expect("it is copied");
+        copy.asking.pass_over(&contacts, silent);
         let from = copy.history.part.map_or(Index::default(), |part| part.next.0);
         let (to, bytes) = (copy.history.end.0.next(), self.config.chunk_bytes);
-        if let Some(peer) = copy.asking.peer(&self.contacts(group)) {
+        if let Some(peer) = copy.asking.peer(&contacts) {
             self.send_bulk(group, peer, Body::HistoryWanted { from, to, bytes });
         }
     }

@@ -1,14 +1,14 @@
-//! What leaves beside Raft: a bounded queue that is let out at a rate, and whom to ask next.
+//! What leaves beside Raft: a bounded queue that is let out at a rate.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::Engine;
+use super::ask::Silent;
 use super::give::Outgoing;
 use super::history::{Copy, Repairs};
 use super::take::Fetch;
 use crate::bulk::{Body, Bulk};
 use crate::error::LogError;
-use crate::group::Contacts;
 use crate::id::{GroupId, ReplicaId};
 use crate::pace::Budget;
 
@@ -31,58 +31,14 @@ pub(super) struct Lane {
     /// a part of its history: the next ones in order are asked for next.
     pub(super) last_fetch: GroupId,
     pub(super) last_copy: GroupId,
+    /// Nodes that did not answer.
+    pub(super) silent: Silent,
     /// Snapshots that are not wanted any more, with chunks to be deleted.
     pub(super) cancelled: Vec<GroupId>,
     /// Histories that this node copies.
     pub(super) copies: BTreeMap<GroupId, Copy>,
     /// Damaged entries of groups that are awake.
     pub(super) repairs: Repairs,
-}
-
-/// Whom to ask, and when again.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Asking {
-    quiet: u32,
-    turn: usize,
-}
-
-impl Asking {
-    /// Asks this peer first.
-    pub(super) fn first(contacts: &Contacts, peer: ReplicaId) -> Self {
-        Self { quiet: 0, turn: contacts.keys().position(|other| *other == peer).unwrap_or(0) }
-    }
-
-    /// Lets a tick pass; whether it is time to ask (again).
-    pub(super) fn tick(&mut self) -> bool {
-        let due = self.quiet.is_multiple_of(ASK_TICKS);
-        self.quiet += 1;
-        due
-    }
-
-    /// Whether this peer has been silent for too long; the next one is asked then.
-    pub(super) fn gives_up(&mut self) -> bool {
-        let over = self.quiet > GIVE_UP_TICKS;
-        if over {
-            self.another();
-        }
-        over
-    }
-
-    /// The next peer is asked, at the next tick.
-    pub(super) fn another(&mut self) {
-        (self.quiet, self.turn) = (0, self.turn + 1);
-    }
-
-    /// An answer came: there is no need to repeat the question.
-    pub(super) fn heard(&mut self) {
-        self.quiet = 1;
-    }
-
-    /// Who is asked; nobody where nobody is known.
-    pub(super) fn peer(&self, contacts: &Contacts) -> Option<ReplicaId> {
-        let at = self.turn % contacts.len().max(1);
-        contacts.keys().nth(at).copied()
-    }
 }
 
 impl Lane {
@@ -133,9 +89,11 @@ impl Engine {
         assert!(!self.collected, "a collect is followed by a commit");
         let Bulk { group, to, from, body, .. } = bulk;
         let mine = self.specs.get(&group).is_some_and(|spec| spec.replica == to);
-        if !mine || !self.contacts(group).contains_key(&from) {
+        let contacts = self.contacts(group);
+        if !mine || !contacts.contains_key(&from) {
             return Ok(());
         }
+        self.lane.silent.heard(&contacts, from);
         match body {
             Body::Wanted { at_least, index, number, count } => {
                 self.on_wanted((group, from), at_least, (index, number, count))
@@ -164,6 +122,7 @@ impl Engine {
     pub(super) fn tick_lane(&mut self) {
         self.lane.sending.tick(self.config.bulk_bytes_per_tick);
         self.lane.working.tick(self.config.bulk_bytes_per_tick);
+        self.lane.silent.tick();
         self.tick_outgoing();
         self.tick_fetches();
         self.tick_histories();
@@ -190,7 +149,3 @@ impl Engine {
 pub(super) const WINDOW: u32 = 4;
 /// Transfers of each kind that a node takes part in at a time: the others wait.
 pub(super) const TRANSFERS_MAX: usize = 2;
-/// Ticks after which a question is repeated.
-const ASK_TICKS: u32 = 4;
-/// Ticks of silence after which another peer is asked.
-const GIVE_UP_TICKS: u32 = 40;

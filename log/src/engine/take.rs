@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::Engine;
+use super::ask::Asking;
 use super::asleep::Stage;
-use super::lane::{Asking, TRANSFERS_MAX, WINDOW};
+use super::lane::{Lane, TRANSFERS_MAX, WINDOW};
 use crate::bulk::Body;
 use crate::error::LogError;
 use crate::group::Contacts;
@@ -98,11 +99,16 @@ impl Engine {
         let mut order: Vec<_> = waiting.map(place).collect();
         order.sort_unstable();
         for (idle, _, group) in order.into_iter().take(TRANSFERS_MAX) {
-            let fetch = self.lane.fetches.get_mut(&group).expect("it was just seen");
+            let contacts = self.contacts(group);
+            let Lane { fetches, silent, last_fetch, .. } = &mut self.lane;
+            let fetch = fetches.get_mut(&group).expect("it was just seen");
+            let peer = fetch.asking.peer(&contacts);
             if fetch.asking.gives_up() {
+                silent.add(&contacts, peer);
                 fetch.loose = true;
-                if idle {
-                    self.lane.last_fetch = group;
+                // While another peer may still answer, what that one prepares must not be in vain.
+                if idle && fetch.asking.went_round(&contacts) {
+                    *last_fetch = group;
                 }
             }
             if fetch.asking.tick() {
@@ -114,7 +120,9 @@ impl Engine {
     /// Asks for the first chunks that are missing.
     fn ask_chunks(&mut self, group: GroupId) {
         let contacts = self.contacts(group);
-        let fetch = self.lane.fetches.get_mut(&group).expect("it is wanted");
+        let Lane { fetches, silent, .. } = &mut self.lane;
+        let fetch = fetches.get_mut(&group).expect("it is wanted");
+        fetch.loose |= fetch.asking.pass_over(&contacts, silent);
         let Some(to) = fetch.asking.peer(&contacts) else { return };
         let (number, count) = (fetch.missing(), WINDOW);
         fetch.asked_to = number + count;

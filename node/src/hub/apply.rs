@@ -79,7 +79,7 @@ impl Hub {
             (Kind::Forget(op), Outcome::Removed(Some(owner))) => {
                 self.fence(*owner, &op.client_id, false);
             }
-            (Kind::OutboxDone(_), _) => self.attach_ready(),
+            (_, Outcome::WillsOut(client_id)) => self.answer(client_id),
             (Kind::ShareLeave(op), Outcome::Done) => self.share_left(op),
             _ => {}
         }

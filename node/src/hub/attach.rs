@@ -230,7 +230,7 @@ impl Hub {
         }
     }
 
-    /// A will reached its partition: whoever waited for that may be answered.
+    /// Something changed that anybody may have waited for.
     pub(super) fn attach_ready(&mut self) {
         let waiting: Vec<String> = self.attaching.keys().cloned().collect();
         for client_id in waiting {

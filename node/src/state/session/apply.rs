@@ -47,6 +47,8 @@ pub enum Outcome {
     Done,
     /// The proposer's epoch is not the owner's: nothing changed.
     Stale,
+    /// Nothing is owed any more of the wills of this client id.
+    WillsOut(String),
     /// A session was removed; this connection owned it.
     Removed(Option<Owner>),
 }
@@ -109,8 +111,7 @@ impl Sessions {
                 Outcome::Done
             }
             Kind::OutboxDone(op) => {
-                self.outbox.done(op.number, changes);
-                Outcome::Done
+                self.outbox.done(op.number, changes).map_or(Outcome::Done, Outcome::WillsOut)
             }
             Kind::Forget(op) => {
                 let core = self.sessions.get(&op.client_id).map(|record| &record.core);

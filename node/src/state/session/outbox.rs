@@ -83,18 +83,19 @@ impl Outbox {
         self.entries.insert(number, entry);
     }
 
-    /// The other group has it.
-    pub(super) fn done(&mut self, number: u64, changes: &mut Changes) {
-        let Some(entry) = self.entries.remove(&number) else { return };
+    /// The other group has it. The client id whose last outstanding will it was, if it was one.
+    pub(super) fn done(&mut self, number: u64, changes: &mut Changes) -> Option<String> {
+        let entry = self.entries.remove(&number)?;
         changes.delete(key::outbox(number));
-        if matches!(entry.task, Some(Task::Will(_)))
-            && let Some(left) = self.wills.get_mut(&entry.client_id)
-        {
-            *left -= 1;
-            if *left == 0 {
-                self.wills.remove(&entry.client_id);
-            }
+        if !matches!(entry.task, Some(Task::Will(_))) {
+            return None;
         }
+        let left = self.wills.get_mut(&entry.client_id)?;
+        *left -= 1;
+        (*left == 0).then(|| {
+            self.wills.remove(&entry.client_id);
+            entry.client_id
+        })
     }
 
     /// Entries numbered above `after`, in order.
