@@ -102,6 +102,9 @@ pub struct ShareMember {
     /// Term of the dispatcher.
     #[prost(uint64, tag = "9")]
     pub term: u64,
+    /// Epoch of the session's owner.
+    #[prost(uint64, tag = "10")]
+    pub epoch: u64,
 }
 
 /// A message that a member has.

@@ -127,6 +127,8 @@ struct Holder {
 struct Member {
     is: Bound,
     owner: Owner,
+    /// Of the owner.
+    epoch: u64,
     options: SubscribeOptions,
     id: u32,
     capacity: u32,

@@ -23,6 +23,8 @@ impl Worker {
         let share = self.shares.at(at);
         let old = share.members.iter().position(|member| *member.is.client_id == *joined.client_id);
         match old {
+            // A node that stood still answers for a connection that lost its session meanwhile.
+            Some(old) if share.members[old].epoch > joined.epoch => return,
             // Nothing was lost between the two: what is under way to it arrives.
             Some(old) if share.members[old].owner == joined.owner => share.members[old].update(joined),
             old => {
@@ -94,6 +96,7 @@ impl Member {
         let mut member = Self {
             is: Bound { client_id: joined.client_id.as_str().into(), incarnation: joined.incarnation },
             owner: joined.owner,
+            epoch: joined.epoch,
             options: SubscribeOptions::new(Qos::AtLeastOnce),
             id: 0,
             capacity: 0,

@@ -88,6 +88,7 @@ impl Worker {
             capacity: share_window.min(u32::from(session.outbound.window)),
             held: held(&session.outbound, share),
             term,
+            epoch: session.epoch,
         };
         self.shares.registering.insert((key, Arc::clone(share)));
         let word = Box::new(ShareWord::Member(member));

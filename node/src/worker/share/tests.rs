@@ -96,6 +96,7 @@ fn member() -> ShareMember {
         capacity: 10,
         held: Vec::new(),
         term: TERM,
+        epoch: 5,
     }
 }
 
@@ -122,6 +123,21 @@ fn what_is_finished_where_nobody_subscribes_any_more_is_settled_at_once() {
     desk.done(4, None);
     let (flush, told) = desk.flush();
     assert!(flush.is_none() && matches!(told[..], [Event::ShareSettled { .. }]), "{told:?}");
+}
+
+#[test]
+fn an_owner_that_lost_its_session_does_not_take_its_successors_place() {
+    let mut desk = Desk::new();
+    let window = ShareWindow { share: SHARE.into(), ..ShareWindow::default() };
+    desk.worker.event(Event::ShareBegun(Box::new(window)));
+    let stale = Owner { node: 2, ..OWNER };
+    for (owner, epoch) in [(OWNER, 6), (stale, 5)] {
+        desk.worker.event(Event::ShareMember(Box::new(ShareMember { owner, epoch, ..member() })));
+    }
+    desk.settle();
+    let share = desk.worker.shares.named(SHARE).expect("it has begun");
+    let members = &desk.worker.shares.at(share).members;
+    assert!(matches!(&members[..], [member] if member.owner == OWNER), "{members:?}");
 }
 
 #[test]
