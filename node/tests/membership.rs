@@ -124,6 +124,24 @@ fn assert_all_arrive(node: &Node, count: u32) {
 }
 
 #[test]
+fn a_node_joins_while_another_stands_still() {
+    for frozen in [0, 1] {
+        let mut cluster = Cluster::three();
+        let door = cluster.node(2).mqtt;
+        for number in 0..40 {
+            eventually("it is stored", || store(door, &format!("kelp/{number}"), "deep"));
+        }
+        cluster.node(frozen).signal("-STOP");
+        // It serves with a copy of everything, from whoever answers.
+        let joined = cluster.join();
+        cluster.node(frozen).signal("-CONT");
+        cluster.wait_well();
+        let states = nodes(cluster.node(joined));
+        assert!(states.iter().any(|(id, _, [.., replicas])| *id == 4 && *replicas == GROUPS), "{states:?}");
+    }
+}
+
+#[test]
 fn nodes_join_take_their_part_and_others_are_drained_and_removed_under_load() {
     let mut cluster = Cluster::three();
     cluster.node(0).durable(5, "diver").0.subscribe("kelp/#", 1);
