@@ -16,4 +16,5 @@ cat >&2 <<TEXT
   Ctrl-C stops the node; what was acknowledged is still there at the next start.
 
 TEXT
+[ $# -eq 0 ] || echo "  Where these arguments say otherwise, they hold: $*" >&2
 exec "$CARGO_TARGET_DIR/release/holdfast" start --data-dir "$data" "$@"

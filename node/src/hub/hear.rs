@@ -2,7 +2,7 @@
 //! or takes back the will, although another thread reads it, or another node.
 //!
 //! A CONNECT whose session has an owner asks that one to read what has come, and is proposed behind what this led to.
-//! An owner on another node that says nothing for a quarter of a second is passed over.
+//! An owner on another node that says nothing for half a second is passed over, and not waited for again.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use holdfast_log::{GroupId, NodeId};
 
 use super::Hub;
+use super::attach::LET_GO_MAX;
 use super::tag::OpTag;
 use super::word;
 use crate::mail::{Asker, ConnectionKey, Event, From};
@@ -17,7 +18,7 @@ use crate::state::session::op::Kind;
 use crate::state::session::record::Owner;
 
 /// How long an owner on another node may take to read what has come.
-const HEAR_MAX: Duration = Duration::from_millis(250);
+const HEAR_MAX: Duration = LET_GO_MAX;
 
 /// Questions under way about what clients have said.
 #[derive(Debug, Default)]
