@@ -141,14 +141,14 @@ fn an_owner_that_lost_its_session_does_not_take_its_successors_place() {
 }
 
 #[test]
-fn qos_0_that_was_routed_before_a_dispatcher_began_is_not_given_by_it() {
+fn qos_0_is_given_by_who_began_before_it_was_routed_and_dispatches_for_its_router() {
     let mut desk = Desk::new();
     desk.worker
         .event(Event::ShareBegun(Box::new(ShareWindow { share: SHARE.into(), ..ShareWindow::default() })));
     desk.worker.event(Event::ShareMember(Box::new(member())));
     desk.settle();
     let began = desk.worker.now.wall;
-    let mut gives = |stamp| {
+    let mut gives = |stamp, terms: &[u64]| {
         let mut bytes = Vec::new();
         Record { qos: Qos::AtMostOnce, ..Record::sample("a", b"x") }.encode(&mut bytes);
         desk.board.sent(0, bytes.len());
@@ -159,11 +159,14 @@ fn qos_0_that_was_routed_before_a_dispatcher_began_is_not_given_by_it() {
             count: 1,
             bytes,
             stamp,
-            terms: Arc::default(),
+            terms: terms.into(),
         }));
         let (_, told) = desk.flush();
         told.iter().any(|event| matches!(event, Event::Assign(_)))
     };
-    assert!(!gives(began - 1), "the dispatcher before this one gave it, or nobody");
-    assert!(gives(began));
+    assert!(!gives(began - 1, &[]), "the dispatcher before this one gave it, or nobody");
+    assert!(gives(began, &[]));
+    assert!(gives(began, &[TERM]));
+    assert!(!gives(began, &[TERM + 1]), "this node stood still, and another one dispatches by now");
+    assert!(!gives(began, &[TERM - 1]), "its router knows of the dispatcher before, which gives it");
 }
