@@ -17,13 +17,6 @@ const SILENT_TICKS: u32 = 5 * GIVE_UP_TICKS;
 pub(super) struct Silent(BTreeMap<NodeId, u32>);
 
 impl Silent {
-    /// A question to this peer was given up.
-    pub(super) fn add(&mut self, contacts: &Contacts, peer: Option<ReplicaId>) {
-        if let Some(node) = peer.and_then(|peer| contacts.get(&peer)) {
-            self.0.insert(*node, SILENT_TICKS);
-        }
-    }
-
     /// This peer says something.
     pub(super) fn heard(&mut self, contacts: &Contacts, peer: ReplicaId) {
         if let Some(node) = contacts.get(&peer) {
@@ -68,6 +61,16 @@ impl Asking {
         let over = self.quiet > GIVE_UP_TICKS;
         if over {
             self.another();
+        }
+        over
+    }
+
+    /// As [`Asking::gives_up`]; the node of this peer is asked last from here on, for whatever group.
+    pub(super) fn passes_by(&mut self, contacts: &Contacts, silent: &mut Silent) -> bool {
+        let node = self.peer(contacts).map(|peer| contacts[&peer]);
+        let over = self.gives_up();
+        if over && let Some(node) = node {
+            silent.0.insert(node, SILENT_TICKS);
         }
         over
     }

@@ -95,9 +95,7 @@ impl Engine {
             let contacts = self.contacts(group);
             let Lane { copies, silent, last_copy, .. } = &mut self.lane;
             let copy = copies.get_mut(&group).expect("it was just seen");
-            let peer = copy.asking.peer(&contacts);
-            if copy.asking.gives_up() {
-                silent.add(&contacts, peer);
+            if copy.asking.passes_by(&contacts, silent) {
                 *last_copy = group;
             }
             if copy.asking.tick() {

@@ -102,9 +102,7 @@ impl Engine {
             let contacts = self.contacts(group);
             let Lane { fetches, silent, last_fetch, .. } = &mut self.lane;
             let fetch = fetches.get_mut(&group).expect("it was just seen");
-            let peer = fetch.asking.peer(&contacts);
-            if fetch.asking.gives_up() {
-                silent.add(&contacts, peer);
+            if fetch.asking.passes_by(&contacts, silent) {
                 fetch.loose = true;
                 // While another peer may still answer, what that one prepares must not be in vain.
                 if idle && fetch.asking.went_round(&contacts) {

@@ -115,21 +115,27 @@ impl Hub {
     fn await_owner(&mut self, owner: Owner, client_id: &str, attaching: &mut Attaching, waited: Duration) {
         if self.fence(owner, client_id, true) {
             attaching.hold = Hold::Here;
-        } else if !self.machines.meta.is_closed(owner.node, owner.boot) {
-            // It may be at work on another node, or in an earlier boot of this one that is not closed everywhere.
-            let there = owner.node != self.node.get()
-                && self.peers.is_up(NodeId::new(owner.node))
-                && !Fault::SkipFence.is_in(self.fault);
-            if there {
-                attaching.hold = Hold::There(self.clock.monotonic() + LET_GO_MAX - waited);
-            }
+        } else if self.may_be_there(owner) && !Fault::SkipFence.is_in(self.fault) {
+            attaching.hold = Hold::There(self.clock.monotonic() + LET_GO_MAX - waited);
         }
+    }
+
+    /// Is it a connection of this boot?
+    pub(super) fn is_here(&self, owner: Owner) -> bool {
+        (owner.node, owner.boot) == (self.node.get(), self.boot)
+    }
+
+    /// May it be at work on another node, and hear of it?
+    pub(super) fn may_be_there(&self, owner: Owner) -> bool {
+        owner.node != self.node.get()
+            && !self.machines.meta.is_closed(owner.node, owner.boot)
+            && self.peers.is_up(NodeId::new(owner.node))
     }
 
     /// Tells a connection of this boot to close. `false`: it is none, so nobody will answer.
     pub(super) fn fence(&mut self, owner: Owner, client_id: &str, taken_over: bool) -> bool {
         let silent = taken_over && Fault::KeepOldOwner.is_in(self.fault);
-        if owner.node != self.node.get() || owner.boot != self.boot || silent {
+        if !self.is_here(owner) || silent {
             return false;
         }
         let connection = ConnectionKey::from_number(owner.connection);

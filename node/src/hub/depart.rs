@@ -35,7 +35,7 @@ impl Hub {
     /// A CONNECT of any node is committed, and its old owner may be here.
     pub(super) fn taken_over(&mut self, to: u64, attached: &Attached) {
         let (Some(owner), to) = (attached.previous, NodeId::new(to)) else { return };
-        if to == self.node || (owner.node, owner.boot) != (self.node.get(), self.boot) {
+        if to == self.node || !self.is_here(owner) {
             return;
         }
         let client_id = attached.record.core.client_id.clone();

@@ -75,13 +75,11 @@ impl Hub {
         if self.ask_here(owner, by) {
             return Some(None);
         }
-        let node = NodeId::new(owner.node);
-        let over = self.machines.meta.is_closed(owner.node, owner.boot);
-        if over || node == self.node || !self.peers.is_up(node) {
+        if !self.may_be_there(owner) {
             return None;
         }
         let hear = word::Hear { client_id: attach.client_id.clone(), owner, number };
-        self.say(node, word::Kind::Hear(hear)).ok()?;
+        self.say(NodeId::new(owner.node), word::Kind::Hear(hear)).ok()?;
         Some(Some(self.clock.monotonic() + HEAR_MAX))
     }
 
@@ -91,7 +89,7 @@ impl Hub {
 
     /// `false`: the owner is no connection of this boot.
     fn ask_here(&mut self, owner: Owner, by: Asker) -> bool {
-        let here = (owner.node, owner.boot) == (self.node.get(), self.boot);
+        let here = self.is_here(owner);
         if here {
             let connection = ConnectionKey::from_number(owner.connection);
             self.post(owner.worker).events.push(Event::Hear { connection, by });

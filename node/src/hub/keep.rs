@@ -21,8 +21,6 @@ const LOOK_BYTES: u64 = 256 * 1024 * 1024;
 const SECOND: Duration = Duration::from_secs(1);
 /// Computing floors walks all durable sessions.
 const RETENTION_EVERY: Duration = Duration::from_secs(10);
-/// So does counting what they have still to get.
-const BACKLOG_EVERY: Duration = Duration::from_secs(5);
 
 /// Limits of what is kept.
 #[derive(Clone, Copy, Debug)]
@@ -51,9 +49,11 @@ pub(super) struct Keeping {
     pub(super) short: bool,
     /// Bytes used and free, as of the last look.
     pub(super) used: (u64, u64),
-    /// What sessions have still to get, as of the last look.
-    pub(super) backlog: Backlog,
-    backlog_at: Duration,
+    /// What each session group's sessions have still to get, as of the last look at it.
+    backlogs: Vec<Backlog>,
+    /// The group that is counted next: counting walks its sessions, so they have their turn one by one.
+    uncounted: usize,
+    counted_at: Duration,
     deadlines_at: Duration,
     space_at: Duration,
     /// Bytes taken in since the last look at the space.
@@ -72,8 +72,9 @@ impl Keeping {
             full: false,
             short: false,
             used: (0, 0),
-            backlog: Backlog::default(),
-            backlog_at: Duration::ZERO,
+            backlogs: Vec::new(),
+            uncounted: 0,
+            counted_at: Duration::ZERO,
             deadlines_at: Duration::ZERO,
             space_at: Duration::ZERO,
             unlooked: 0,
@@ -81,6 +82,11 @@ impl Keeping {
             flushing: false,
             beside,
         }
+    }
+
+    /// What all sessions have still to get.
+    pub(super) fn backlog(&self) -> Backlog {
+        self.backlogs.iter().copied().fold(Backlog::default(), Backlog::and)
     }
 
     pub(super) fn counted(&mut self, bytes: usize) {
@@ -180,11 +186,13 @@ impl Hub {
 
     fn count_backlog(&mut self) {
         let now = self.clock.monotonic();
-        if now >= self.keeping.backlog_at {
-            self.keeping.backlog_at = now + BACKLOG_EVERY;
+        if now >= self.keeping.counted_at {
             let Machines { sessions, next, .. } = &self.machines;
-            let backlogs = sessions.iter().map(|sessions| sessions.backlog(self.route, next));
-            self.keeping.backlog = backlogs.fold(Backlog::default(), Backlog::and);
+            let Keeping { backlogs, uncounted, counted_at, .. } = &mut self.keeping;
+            *counted_at = now + SECOND;
+            backlogs.resize(sessions.len(), Backlog::default());
+            backlogs[*uncounted] = sessions[*uncounted].backlog(self.route, next);
+            *uncounted = (*uncounted + 1) % sessions.len();
         }
     }
 

@@ -24,13 +24,14 @@ impl Hub {
         let figures = sessions.fold(Figures::default(), Figures::and);
         let retained: usize = self.machines.partitions.iter().map(Messages::retained_len).sum();
         let [log, state] = self.reader.figures()?;
+        let backlog = self.keeping.backlog();
         set_levels(&Levels {
             sessions_connected: figures.connected,
             sessions_disconnected: figures.disconnected,
             subscriptions: figures.subscriptions,
             retained: retained as u64,
-            backlog: self.keeping.backlog.sessions,
-            backlog_shared: self.keeping.backlog.shares,
+            backlog: backlog.sessions,
+            backlog_shared: backlog.shares,
             storage_bytes: self.keeping.used.0,
             storage_free_bytes: self.keeping.used.1,
             rocksdb_memtable_bytes: log.memtable_bytes + state.memtable_bytes,
